@@ -1,0 +1,366 @@
+"""What training runs of all systems share: set-up, stages, logs, checkpoints."""
+
+import logging
+from pathlib import Path
+
+import speechbrain as sb
+import torch
+from speechbrain.utils.distributed import if_main_process
+from tqdm import tqdm
+
+from sesame.brain.optimization import exponential_moving_average, gradient_step
+from sesame.brain.routing_monitor import RoutingMonitor
+from sesame.brain.scoring import EvaluationScores, shard_loader_options, write_wav
+from sesame.brain.workers import WorkerPool
+
+__all__ = ["SystemBrain"]
+
+logger = logging.getLogger(__name__)
+
+
+class SystemBrain(sb.Brain):
+    """Brain with averaged weights, sharded evaluation and steps that can be skipped.
+
+    A subclass says what one batch does (``compute_forward``, ``compute_objectives``,
+    ``fit_batch``) and lists in ``HPARAMS_NEEDED`` the values it reads. Every entry
+    ``X`` of ``modules`` has its optimiser ``X_optimizer`` in the YAML file. The system
+    under training is ``modules["generator"]``.
+
+    Arguments
+    ---------
+    modules : dict[str, torch.nn.Module]
+        ``generator`` and whatever else is trained.
+    hparams : dict
+        Values named in ``HPARAMS_NEEDED``; see ``hparams/sesame.yaml``.
+    run_opts : dict | None
+        SpeechBrain run options; ``precision`` is fp32 or bf16.
+    checkpointer : speechbrain.utils.checkpoints.Checkpointer | None
+        Optimisers, schedules and averaged weights are added to it.
+
+    Raises
+    ------
+    ValueError
+        If a value is missing from ``hparams``, or the precision is fp16.
+    """
+
+    HPARAMS_NEEDED = (
+        "generator",
+        "lr_schedule",
+        "loss_weights",
+        "ema_decay",
+        "expert_bias_speed",
+        "pesq_workers",
+        "sample_rate",
+        "seed",
+        "selection_metric",
+        "valid_metrics",
+        "test_metrics",
+        "composite_variant",
+        "output_folder",
+        "enhanced_folder",
+        "train_logger",
+        "tensorboard",
+        "tensorboard_logger",
+    )
+
+    def __init__(self, modules, hparams, run_opts=None, checkpointer=None):
+        needed = {*self.HPARAMS_NEEDED, *(f"{name}_optimizer" for name in modules)}
+        missing = sorted(needed - set(hparams))
+        if missing:
+            raise ValueError(f"{type(self).__name__} needs {missing} in the YAML file")
+        super().__init__(
+            modules=modules,
+            hparams=hparams,
+            run_opts=run_opts,
+            checkpointer=checkpointer,
+        )
+        if "fp16" in (self.precision, self.eval_precision):
+            raise ValueError("precision fp16 is not supported, use fp32 or bf16")
+        self.pool = WorkerPool(self.hparams.pesq_workers)
+        self.routing = RoutingMonitor(
+            self.hparams.generator, self.hparams.expert_bias_speed
+        )
+        self.ema = exponential_moving_average(
+            self.hparams.generator, self.hparams.ema_decay
+        ).to(self.device)
+        self.add_recoverables(ema=self.ema)
+        self.loggers = [self.hparams.train_logger]
+        if self.hparams.tensorboard:
+            self.loggers.append(self.hparams.tensorboard_logger())
+        self.running = {}
+        self.status_line = None
+
+    # ------------------------------------------------------------------ set-up
+
+    def add_recoverables(self, **recoverables):
+        """Makes objects part of the checkpoints, where there are any.
+
+        Arguments
+        ---------
+        **recoverables : object
+            Name in the checkpoint and object.
+        """
+        if self.checkpointer is not None:
+            self.checkpointer.add_recoverables(recoverables)
+
+    def init_optimizers(self):
+        """Makes the optimisers and schedules; all are part of checkpoints."""
+        self.optimizers_dict = {
+            name: getattr(self.hparams, f"{name}_optimizer")(module.parameters())
+            for name, module in self.modules.items()
+        }
+        self.schedules = {
+            name: torch.optim.lr_scheduler.LambdaLR(optimizer, self.hparams.lr_schedule)
+            for name, optimizer in self.optimizers_dict.items()
+        }
+        for name, optimizer in self.optimizers_dict.items():
+            self.add_recoverables(
+                **{
+                    f"{name}_optimizer": optimizer,
+                    f"{name}_schedule": self.schedules[name],
+                }
+            )
+
+    def make_dataloader(self, dataset, stage, ckpt_prefix="dataloader-", **options):
+        """Shares validation and test utterances out over the ranks.
+
+        Arguments
+        ---------
+        dataset : torch.utils.data.Dataset
+            Pairs of noisy and clean utterances.
+        stage : speechbrain.Stage
+            The training set keeps SpeechBrain's own sampling.
+        ckpt_prefix : str | None
+            Name under which the position in the data is saved.
+        **options : dict
+            Options of ``torch.utils.data.DataLoader``.
+
+        Returns
+        -------
+        torch.utils.data.DataLoader
+            The loader of this rank.
+        """
+        if stage != sb.Stage.TRAIN:
+            options = shard_loader_options(dataset, options)
+        return super().make_dataloader(dataset, stage, ckpt_prefix, **options)
+
+    # ------------------------------------------------------------------ one batch
+
+    def seed_step(self):
+        """Seeds torch for one batch.
+
+        Random numbers then depend on the position in the run only: a resumed run
+        repeats an uninterrupted one, and ranks differ from each other.
+        """
+        rank = self.rank if self.distributed_launch else 0
+        torch.manual_seed(hash((self.hparams.seed, self.epoch, self.step, rank)))
+
+    def take_step(self, name) -> bool:
+        """Applies the gradients of one module unless they are not finite.
+
+        Arguments
+        ---------
+        name : str
+            Key in ``modules``.
+
+        Returns
+        -------
+        bool
+            Whether the step was taken.
+
+        Raises
+        ------
+        ValueError
+            If too many steps of the generator in a row had to be skipped.
+        """
+        stepped = gradient_step(self.optimizers_dict[name], self.max_grad_norm)
+        self.schedules[name].step()
+        if name == "generator":
+            self.consecutive_skips = 0 if stepped else self.consecutive_skips + 1
+        if not stepped:
+            self.skipped_steps += 1
+            logger.warning("Step of the %s skipped: gradients not finite", name)
+        if self.consecutive_skips > self.nonfinite_patience:
+            raise ValueError(
+                f"{self.consecutive_skips} steps in a row had gradients that are not "
+                f"finite (nonfinite_patience {self.nonfinite_patience})"
+            )
+        return stepped
+
+    def on_fit_batch_end(self, batch, outputs, loss, should_step):
+        """Shows the state of training below the progress bar.
+
+        Arguments
+        ---------
+        batch : speechbrain.dataio.batch.PaddedBatch
+            Not used.
+        outputs : dict[str, torch.Tensor]
+            Not used.
+        loss : torch.Tensor
+            Not used: SpeechBrain's bar has its mean.
+        should_step : bool
+            Whether this batch ended an optimiser step.
+        """
+        if self.status_line is not None and should_step:
+            means = self._running_means()
+            shown = ("discriminator", "metric", "pesq")
+            text = ", ".join(f"{k} {means[k]:.3f}" for k in shown if k in means)
+            imbalance = self.routing.current_imbalance()
+            if imbalance == imbalance:
+                text += f", load max/mean {imbalance:.2f}"
+            self.status_line.set_description_str(text)
+
+    # ------------------------------------------------------------------ stages
+
+    def on_stage_start(self, stage, epoch=None):
+        """Clears what is counted per stage.
+
+        Arguments
+        ---------
+        stage : speechbrain.Stage
+            The stage that begins.
+        epoch : int | None
+            Its epoch, from 1.
+        """
+        if stage == sb.Stage.TRAIN:
+            self.epoch = epoch
+            self.running = {}
+            self.skipped_steps = 0
+            self.consecutive_skips = 0
+            if if_main_process() and not self.noprogressbar:
+                self.status_line = tqdm(bar_format="{desc}", position=1, leave=False)
+        else:
+            self.ema.eval()
+            self.scores = EvaluationScores(
+                self.pool,
+                self.hparams.sample_rate,
+                self.hparams.valid_metrics
+                if stage == sb.Stage.VALID
+                else self.hparams.test_metrics,
+                self.hparams.composite_variant,
+                with_noisy=stage == sb.Stage.TEST,
+            )
+
+    def on_stage_end(self, stage, stage_loss, epoch=None):
+        """Logs a stage; after validation saves, after the test writes the scores.
+
+        Arguments
+        ---------
+        stage : speechbrain.Stage
+            The stage that ends.
+        stage_loss : float
+            Mean of its losses on this rank.
+        epoch : int | None
+            Its epoch, from 1.
+        """
+        if stage == sb.Stage.TRAIN:
+            if self.status_line is not None:
+                self.status_line.close()
+                self.status_line = None
+            self.train_stats = {"loss": float(stage_loss)} | self._running_means()
+            if self.skipped_steps:
+                self.train_stats["skipped_steps"] = self.skipped_steps
+            folder = self.hparams.output_folder
+            self.routing.finish_epoch(
+                epoch, f"{folder}/routing.csv" if if_main_process() else None
+            )
+            return
+        summary = self.scores.gather()
+        means = {name: float(entry["mean"]) for name, entry in summary.items()}
+        if stage == sb.Stage.VALID:
+            rate = self.schedules["generator"].get_last_lr()[0]
+            self._log(
+                {"epoch": epoch, "learning_rate": rate},
+                train_stats=self.train_stats,
+                valid_stats=means,
+            )
+            self._save_epoch(epoch, means[self.hparams.selection_metric])
+        else:
+            self._log({"epoch loaded": self.loaded_epoch}, test_stats=means)
+            if if_main_process():
+                self.scores.write(self.hparams.output_folder)
+            self.pool.close()
+
+    def on_evaluate_start(self, max_key=None, min_key=None):
+        """Loads the best checkpoint and remembers which it was.
+
+        Arguments
+        ---------
+        max_key : str | None
+            Meta entry whose highest value is best.
+        min_key : str | None
+            Meta entry whose lowest value is best.
+        """
+        self.loaded_epoch = "none, the weights as they are"
+        if self.checkpointer is not None:
+            best = self.checkpointer.recover_if_possible(
+                max_key=max_key, min_key=min_key
+            )
+            if best is not None:
+                self.loaded_epoch = best.meta.get("epoch", best.path.name)
+        logger.info("Evaluating the checkpoint of epoch: %s", self.loaded_epoch)
+
+    # ------------------------------------------------------------------ parts
+
+    def score_utterances(self, enhanced, batch, stage) -> torch.Tensor:
+        """Hands enhanced utterances to the metrics; the test also writes them.
+
+        Arguments
+        ---------
+        enhanced : list[torch.Tensor]
+            Waveforms (1, L), each of its own length.
+        batch : speechbrain.dataio.batch.PaddedBatch
+            The batch they come from.
+        stage : speechbrain.Stage
+            Validation or test.
+
+        Returns
+        -------
+        torch.Tensor
+            Mean absolute error of the waveforms, scalar.
+        """
+        errors = []
+        for i, estimate in enumerate(enhanced):
+            length = estimate.shape[-1]
+            clean = batch.clean_sig.data[i, :length]
+            noisy = batch.noisy_sig.data[i, :length]
+            errors.append((estimate[0] - clean).abs().mean())
+            signals = [s.float().cpu().numpy() for s in (estimate[0], clean, noisy)]
+            self.scores.add(batch.id[i], *signals)
+            if stage == sb.Stage.TEST:
+                path = Path(self.hparams.enhanced_folder) / f"{batch.id[i]}.wav"
+                write_wav(path, signals[0], self.hparams.sample_rate)
+        return torch.stack(errors).mean()
+
+    def track(self, terms):
+        """Adds values to the means that the log of the epoch shows.
+
+        Arguments
+        ---------
+        terms : dict[str, torch.Tensor]
+            Name and scalar.
+        """
+        for name, value in terms.items():
+            count, total = self.running.get(name, (0, 0.0))
+            self.running[name] = (count + 1, total + value.detach())
+
+    def _running_means(self):
+        return {k: float(total / count) for k, (count, total) in self.running.items()}
+
+    def _log(self, meta, **stats):
+        for stats_logger in self.loggers:
+            stats_logger.log_stats(meta, **stats)
+
+    def _save_epoch(self, epoch, score):
+        if self.checkpointer is not None:
+            key = self.hparams.selection_metric
+            # NaN has no rank among scores: such an epoch cannot become the best.
+            meta = {"epoch": epoch} | ({key: score} if score == score else {})
+            self.checkpointer.save_and_keep_only(meta=meta, max_keys=[key])
+
+    def _should_save_intra_epoch_ckpt(self, last_ckpt_time, steps_since_ckpt):
+        # Gradients that wait for the rest of their window are not in a checkpoint.
+        return (
+            self.step % self.grad_accumulation_factor == 0
+            and super()._should_save_intra_epoch_ckpt(last_ckpt_time, steps_since_ckpt)
+        )

@@ -1,0 +1,8 @@
+"""Name maps from the authors' checkpoints to ours, one module per system.
+
+Use ``sesame.compat.<system>.convert_state_dict``: the modules share function names.
+"""
+
+from sesame.compat import codec, metric_discriminator, mp_senet
+
+__all__ = ["codec", "metric_discriminator", "mp_senet"]

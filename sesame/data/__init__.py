@@ -1,0 +1,25 @@
+"""Files on disk -> manifests -> (noisy, clean) pairs. Imports nothing of ours."""
+
+from sesame.data.audio import audio_info, list_audio, read_audio, resample
+from sesame.data.crops import RandomCrop, keyed_rng
+from sesame.data.dynamic_mixing import mixed_dataset
+from sesame.data.manifest import read_manifest, write_manifest
+from sesame.data.mixing import active_rms, mix_at_snr
+from sesame.data.pipelines import paired_dataset
+from sesame.data.voicebank_demand import prepare_voicebank_demand
+
+__all__ = [
+    "RandomCrop",
+    "active_rms",
+    "audio_info",
+    "keyed_rng",
+    "list_audio",
+    "mix_at_snr",
+    "mixed_dataset",
+    "paired_dataset",
+    "prepare_voicebank_demand",
+    "read_audio",
+    "read_manifest",
+    "resample",
+    "write_manifest",
+]

@@ -1,0 +1,20 @@
+"""Waveform <-> what the networks see. Nothing in here has parameters."""
+
+from .compression import to_complex, to_magnitude_phase, to_spectrum
+from .enhance import enhance_waveform
+from .level import normalize, rms
+from .precision import at_least_float32
+from .stft import STFT
+from .transform import CompressedSTFT
+
+__all__ = [
+    "STFT",
+    "CompressedSTFT",
+    "at_least_float32",
+    "enhance_waveform",
+    "normalize",
+    "rms",
+    "to_complex",
+    "to_magnitude_phase",
+    "to_spectrum",
+]

@@ -1,0 +1,23 @@
+"""(estimate, target) -> scalar: named and unweighted. Weights live in the YAML."""
+
+from .metric_gan import discriminator_loss, generator_metric_loss, pesq_to_unit
+from .phase import anti_wrap, phase_losses
+from .routing import load_balance_loss, router_z_loss
+from .spectral import complex_loss, consistency_loss, magnitude_loss
+from .time import waveform_loss
+from .weighted_sum import weighted_sum
+
+__all__ = [
+    "anti_wrap",
+    "complex_loss",
+    "consistency_loss",
+    "discriminator_loss",
+    "generator_metric_loss",
+    "load_balance_loss",
+    "magnitude_loss",
+    "pesq_to_unit",
+    "phase_losses",
+    "router_z_loss",
+    "waveform_loss",
+    "weighted_sum",
+]

@@ -1,0 +1,111 @@
+"""Recurrent feed-forward of the MP-SENet transformer: the part SESAME makes sparse."""
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+__all__ = ["GRUFeedForward", "RecurrentBackbone"]
+
+
+class RecurrentBackbone(nn.Module):
+    """Reads a sequence in both directions with a GRU and rectifies the result.
+
+    Dense and mixture-of-experts feed-forwards share this part; they differ in the
+    linear map that follows.
+
+    Shape: x (N, S, C) -> (N, S, 2 * hidden_channels).
+    Source: yxlu-0102/MP-SENet@89932cf, models/transformer.py, with the sequence on
+    dimension 1 (there the GRU runs over the batch).
+
+    Arguments
+    ---------
+    channels : int
+        Width C of the input.
+    hidden_channels : int
+        Width of the state of each direction.
+
+    Example
+    -------
+    >>> backbone = RecurrentBackbone(channels=8, hidden_channels=16)
+    >>> backbone(torch.randn(2, 5, 8)).shape
+    torch.Size([2, 5, 32])
+    >>> backbone.out_channels
+    32
+    """
+
+    def __init__(self, channels: int, hidden_channels: int):
+        super().__init__()
+        self.out_channels = 2 * hidden_channels
+        self.gru = nn.GRU(
+            channels, hidden_channels, batch_first=True, bidirectional=True
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Returns the rectified states of both directions, forward half first.
+
+        Arguments
+        ---------
+        x : torch.Tensor
+            Sequences (N, S, C).
+
+        Returns
+        -------
+        torch.Tensor
+            (N, S, 2 * hidden_channels).
+        """
+        if x.is_cuda and torch.is_autocast_enabled("cuda"):
+            # cuDNN leaves its persistent kernels for bfloat16 recurrences and is two
+            # to ten times slower there than in float32 (tf32).
+            with torch.autocast("cuda", enabled=False):
+                states, _ = self.gru(x.float())
+        else:
+            states, _ = self.gru(x)
+        return F.leaky_relu(states, 0.01)
+
+
+class GRUFeedForward(nn.Module):
+    """Dense feed-forward of MP-SENet: bidirectional GRU, leaky ReLU, linear map.
+
+    Shape: x (N, S, C) -> (N, S, C).
+    Source: yxlu-0102/MP-SENet@89932cf, models/transformer.py.
+
+    Arguments
+    ---------
+    channels : int
+        Width C of the input and the output.
+    hidden_channels : int | None
+        Width of the state of each direction; ``None`` is ``2 * channels``.
+
+    Example
+    -------
+    >>> feed_forward = GRUFeedForward(channels=8)
+    >>> feed_forward(torch.randn(2, 5, 8)).shape
+    torch.Size([2, 5, 8])
+    """
+
+    def __init__(self, channels: int, hidden_channels: int | None = None):
+        super().__init__()
+        if hidden_channels is None:
+            hidden_channels = 2 * channels
+        self.backbone = RecurrentBackbone(channels, hidden_channels)
+        self.projection = nn.Linear(self.backbone.out_channels, channels)
+
+    def forward(
+        self, x: torch.Tensor, context: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Transforms each sequence.
+
+        Arguments
+        ---------
+        x : torch.Tensor
+            Sequences (N, S, C).
+        context : torch.Tensor | None
+            Not used: a dense feed-forward has nothing to route. Accepted so that it
+            can stand wherever a mixture of experts does.
+
+        Returns
+        -------
+        torch.Tensor
+            (N, S, C).
+        """
+        return self.projection(self.backbone(x))

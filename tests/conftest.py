@@ -1,0 +1,38 @@
+"""Fixtures that several test files share."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    """Every test starts from the same random state and a known number of threads."""
+    torch.manual_seed(0)
+    np.random.seed(0)
+    torch.set_num_threads(2)
+
+
+@pytest.fixture(autouse=True)
+def doctest_names(doctest_namespace):
+    """Names that every doctest may use."""
+    doctest_namespace.update(np=np, torch=torch)
+
+
+@pytest.fixture(scope="session")
+def minibank() -> Path:
+    """The bundled corpus."""
+    return ROOT / "data" / "minibank"
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Fixtures and recordings that are not part of the project."""
+    folder = ROOT.parent / "shared"
+    if not folder.is_dir():
+        pytest.skip("../shared, which holds real recordings, is absent")
+    return folder

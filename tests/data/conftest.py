@@ -1,0 +1,63 @@
+"""Small corpora made on the spot."""
+
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from speechbrain.utils.importutils import LazyModule
+
+# Hypothesis asks every loaded module for its file, and SpeechBrain's lazy modules
+# answer by importing their target, which fails where an optional package is absent.
+LazyModule.__file__ = None
+
+TRAIN_NAMES = ("p225_001", "p225_002", "p226_001", "p2260_001", "p287_001")
+TEST_NAMES = ("p232_001", "p257_001")
+
+
+def write_audio(path, num_samples, rate=16_000, seed=0, subtype="PCM_16", channels=1):
+    """Write noise at -20 dBFS."""
+    rng = np.random.default_rng(seed)
+    shape = num_samples if channels == 1 else (num_samples, channels)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, 0.1 * rng.standard_normal(shape), rate, subtype)
+    return path
+
+
+@pytest.fixture
+def audio_file(tmp_path):
+    """Factory: audio_file("a.wav", num_samples, rate=..., ...) -> path."""
+
+    def make(name, num_samples, **options):
+        return write_audio(tmp_path / name, num_samples, **options)
+
+    return make
+
+
+@pytest.fixture
+def make_corpus(tmp_path):
+    """Factory of a small bank in the folders of VoiceBank+DEMAND."""
+
+    def make(name="corpus", ending="", rate=16_000, suffix=".wav", parts=None):
+        root = tmp_path / name
+        everything = {"trainset_28spk": TRAIN_NAMES, "testset": TEST_NAMES}
+        for part, utterances in (parts or everything).items():
+            for utterance in utterances:
+                length = (800 + 10 * len(utterance)) * rate // 16_000
+                for kind in ("clean", "noisy"):
+                    path = root / f"{kind}_{part}_wav{ending}" / f"{utterance}{suffix}"
+                    seed = zlib.crc32(f"{kind}{utterance}".encode())
+                    write_audio(path, length, rate, seed)
+        return root
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def shared_audio():
+    """Real speech and noise beside the checkout, where there is such a folder."""
+    folder = Path(__file__).resolve().parents[3] / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("no folder ../shared/data with real audio")
+    return folder

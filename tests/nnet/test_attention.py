@@ -1,0 +1,72 @@
+"""Self-attention: equal to torch's own, permutation-equivariant, sequence by sequence."""
+
+import pytest
+import torch
+from torch import nn
+
+from sesame.nnet import SelfAttention
+
+
+def pair(channels=8, num_heads=2):
+    """Ours and torch's with the same weights, none of them zero."""
+    ours = SelfAttention(channels, num_heads).double()
+    theirs = nn.MultiheadAttention(channels, num_heads, batch_first=True).double()
+    with torch.no_grad():
+        for parameter in ours.parameters():
+            parameter.normal_(std=0.5)
+        theirs.in_proj_weight.copy_(ours.in_projection.weight)
+        theirs.in_proj_bias.copy_(ours.in_projection.bias)
+        theirs.out_proj.load_state_dict(ours.out_projection.state_dict())
+    return ours, theirs
+
+
+@pytest.mark.parametrize("num_heads", [1, 2, 4])
+def test_equals_multihead_attention_with_materialised_weights(num_heads):
+    ours, theirs = pair(num_heads=num_heads)
+    x = torch.randn(3, 5, 8, dtype=torch.float64)
+    assert torch.allclose(ours(x), theirs(x, x, x)[0], atol=1e-12)
+
+
+def test_gradients_equal_those_of_multihead_attention():
+    ours, theirs = pair()
+    x = torch.randn(3, 5, 8, dtype=torch.float64)
+    ours(x).square().sum().backward()
+    theirs(x, x, x)[0].square().sum().backward()
+    assert torch.allclose(ours.in_projection.weight.grad, theirs.in_proj_weight.grad)
+    assert torch.allclose(ours.out_projection.weight.grad, theirs.out_proj.weight.grad)
+
+
+def test_starts_like_multihead_attention():
+    torch.manual_seed(3)
+    theirs = nn.MultiheadAttention(64, 4, batch_first=True)
+    ours = SelfAttention(64, 4)
+    assert torch.equal(ours.in_projection.bias, theirs.in_proj_bias)
+    assert torch.equal(ours.out_projection.bias, theirs.out_proj.bias)
+    for mine, reference in (
+        (ours.in_projection.weight, theirs.in_proj_weight),
+        (ours.out_projection.weight, theirs.out_proj.weight),
+    ):
+        ratios = mine.abs().max() / reference.abs().max(), mine.std() / reference.std()
+        assert all(0.97 < ratio < 1.03 for ratio in ratios)
+
+
+def test_permuting_the_steps_permutes_the_output():
+    layer = SelfAttention(8, 2).double()
+    x = torch.randn(2, 6, 8, dtype=torch.float64)
+    order = torch.randperm(6)
+    assert torch.allclose(layer(x[:, order]), layer(x)[:, order], atol=1e-12)
+
+
+def test_sequences_do_not_meet():
+    layer = SelfAttention(8, 2).double()
+    x = torch.randn(3, 6, 8, dtype=torch.float64)
+    y = x.clone()
+    y[0] += 1.0
+    moved = (layer(x) - layer(y)).abs().amax((1, 2)) > 1e-9
+    assert moved.tolist() == [True, False, False]
+
+
+@pytest.mark.parametrize("num_heads", [0, 3, 16])
+def test_heads_must_divide_the_channels(num_heads):
+    with pytest.raises(ValueError, match=rf"num_heads \({num_heads}\).*channels \(8\)"):
+        SelfAttention(8, num_heads)

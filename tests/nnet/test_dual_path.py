@@ -1,0 +1,113 @@
+"""The dual path: each half stays on its axis, residuals, and where contexts go."""
+
+import pytest
+import torch
+from torch import nn
+
+from sesame.nnet import DualPathBlock, GRUFeedForward, SelfAttention, TransformerLayer
+
+
+class Silence(nn.Module):
+    def forward(self, x, context=None):
+        return torch.zeros_like(x)
+
+
+class Recorder(nn.Module):
+    """Returns the mean of its context and remembers its inputs."""
+
+    def forward(self, x, context=None):
+        self.x, self.context = x, context
+        return torch.zeros_like(x)
+
+
+def transformer():
+    return TransformerLayer(4, SelfAttention(4, 2), GRUFeedForward(4))
+
+
+def plane(batch=2):
+    return torch.randn(batch, 4, 6, 5, dtype=torch.float64)
+
+
+def cells_moved(block, x):
+    """Cells (b, t, f) that move with the cell (1, 3, 2)."""
+    y = x.clone()
+    y[1, :, 3, 2] += torch.randn(4).double()
+    return ((block(x) - block(y)).abs() > 1e-12).any(1)
+
+
+@pytest.mark.parametrize("axis_order", ["time_frequency", "frequency_time"])
+def test_time_half_touches_only_the_bin_that_changed(axis_order):
+    block = DualPathBlock(transformer(), Silence(), axis_order).double()
+    expected = torch.zeros(2, 6, 5, dtype=torch.bool)
+    expected[1, :, 2] = True
+    assert torch.equal(cells_moved(block, plane()), expected)
+
+
+@pytest.mark.parametrize("axis_order", ["time_frequency", "frequency_time"])
+def test_frequency_half_touches_only_the_frame_that_changed(axis_order):
+    block = DualPathBlock(Silence(), transformer(), axis_order).double()
+    expected = torch.zeros(2, 6, 5, dtype=torch.bool)
+    expected[1, 3, :] = True
+    assert torch.equal(cells_moved(block, plane()), expected)
+
+
+def test_both_halves_reach_every_cell_of_the_item_and_no_other():
+    moved = cells_moved(DualPathBlock(transformer(), transformer()).double(), plane())
+    assert moved[1].all()
+    assert not moved[0].any()
+
+
+def test_transposing_the_plane_swaps_the_halves():
+    first, second = transformer(), transformer()
+    x = plane()
+    block = DualPathBlock(first, second).double()
+    swapped = DualPathBlock(second, first, "frequency_time").double()
+    assert torch.allclose(block(x).mT, swapped(x.mT), atol=1e-12)
+
+
+def test_order_of_the_halves_matters():
+    first, second = transformer(), transformer()
+    x = plane()
+    orders = ("time_frequency", "frequency_time")
+    ours, theirs = (DualPathBlock(first, second, o).double()(x) for o in orders)
+    assert not torch.allclose(ours, theirs)
+
+
+def test_each_half_adds_its_input():
+    class Double(nn.Module):
+        def forward(self, x, context=None):
+            return 2.0 * x
+
+    x = plane()
+    assert torch.allclose(DualPathBlock(Double(), Silence())(x), 3.0 * x)
+    assert torch.allclose(DualPathBlock(Silence(), Double())(x), 3.0 * x)
+    assert torch.allclose(DualPathBlock(Double(), Double())(x), 9.0 * x)
+
+
+def test_each_token_meets_the_context_of_its_frame():
+    """Follows the rule: runs of N / M sequences share one context."""
+    block = DualPathBlock(Recorder(), Recorder())
+    index = torch.arange(2 * 6, dtype=torch.float64).reshape(2, 6)  # (B, T)
+    x = index[:, None, :, None].expand(2, 4, 6, 5).contiguous()
+    block(x, index[..., None].expand(2, 6, 3))
+    for layer, context_shape in (
+        (block.time_layer, (2, 6, 3)),
+        (block.frequency_layer, (12, 1, 3)),
+    ):
+        assert layer.context.shape == context_shape
+        runs = layer.x.shape[0] // layer.context.shape[0]
+        per_sequence = layer.context.repeat_interleave(runs, 0)
+        met = per_sequence.expand(-1, layer.x.shape[1], -1)
+        assert torch.equal(met[..., 0], layer.x[..., 0])
+
+
+def test_without_context_the_layers_get_none():
+    block = DualPathBlock(Recorder(), Recorder())
+    block(plane())
+    assert block.time_layer.context is None
+    assert block.frequency_layer.context is None
+
+
+def test_unknown_axis_order_is_refused():
+    with pytest.raises(ValueError, match=r"axis_order \('freq_time'\) must be"):
+        DualPathBlock(Silence(), Silence(), "freq_time")
