@@ -1,4 +1,4 @@
-"""SESAME: speech enhancement with a sparse, adaptive, noise-conditioned mixture of experts.
+"""SESAME: speech enhancement with a sparse, noise-conditioned mixture of experts.
 
 Letters used in every shape of this package::
 

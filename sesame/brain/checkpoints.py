@@ -1,22 +1,35 @@
 """Checkpoints that survive a crash: recovery falls back to an older intact one."""
 
 import logging
+import shutil
 
 import yaml
 from speechbrain.utils.checkpoints import METAFNAME, Checkpointer
+from speechbrain.utils.distributed import ddp_barrier, if_main_process
+from torch.utils.data import DataLoader
 
 __all__ = ["FallbackCheckpointer"]
 
 logger = logging.getLogger(__name__)
+
+UNFINISHED_PREFIX = "unfinished-"
 
 
 class FallbackCheckpointer(Checkpointer):
     """Checkpointer that skips damaged checkpoints instead of dying on them.
 
     SpeechBrain writes the meta file of a checkpoint first, so a process killed while
-    saving leaves a folder that looks valid. Here a folder whose meta file cannot be
-    read is not listed, and recovery tries the candidates from the best to the worst
-    until one loads completely.
+    saving leaves a folder that looks valid. Here a folder gets its name when it is
+    complete, one whose meta file cannot be read is not listed, and recovery tries the
+    candidates from the best to the worst until one loads completely. A damaged
+    checkpoint stays on the disk but no longer counts as the newest or the best.
+
+    Arguments
+    ---------
+    *args : object
+        As for SpeechBrain's ``Checkpointer``.
+    **kwargs : object
+        As for SpeechBrain's ``Checkpointer``.
 
     Example
     -------
@@ -30,8 +43,83 @@ class FallbackCheckpointer(Checkpointer):
     'CKPT+older'
     """
 
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self._damaged = set()
+
+    def save_checkpoint(self, *args, **kwargs):
+        """Saves all recoverables; the folder is renamed when everything is in it.
+
+        Arguments
+        ---------
+        *args : object
+            As for SpeechBrain's ``Checkpointer.save_checkpoint``.
+        **kwargs : object
+            As for SpeechBrain's ``Checkpointer.save_checkpoint``.
+
+        Returns
+        -------
+        speechbrain.utils.checkpoints.Checkpoint | None
+            The checkpoint; ``None`` on ranks other than the main one.
+        """
+        unfinished = super().save_checkpoint(*args, **kwargs)
+        # Every rank may have written a file of its own.
+        ddp_barrier()
+        finished = None
+        if if_main_process():
+            name = unfinished.path.name.removeprefix(UNFINISHED_PREFIX)
+            folder = unfinished.path.with_name(name)
+            if folder.exists():
+                shutil.rmtree(folder)
+            unfinished.path.rename(folder)
+            files = {k: folder / p.name for k, p in unfinished.paramfiles.items()}
+            finished = unfinished._replace(path=folder, paramfiles=files)
+        ddp_barrier()
+        return finished
+
+    def load_checkpoint(self, checkpoint):
+        """Loads all recoverables.
+
+        Arguments
+        ---------
+        checkpoint : speechbrain.utils.checkpoints.Checkpoint
+            Checkpoint to load.
+
+        Raises
+        ------
+        ValueError
+            If the file of a recoverable that is not optional is absent.
+        """
+        # SpeechBrain only warns if the position in the data is absent.
+        absent = [
+            name
+            for name in self.recoverables.keys() - checkpoint.paramfiles.keys()
+            if not self.optional_recoverables.get(name, False)
+        ]
+        if absent:
+            raise ValueError(f"files of {sorted(absent)} are absent")
+        # Last, since a data loader keeps the position that it has read even where
+        # the checkpoint proves damaged and an older one is loaded instead.
+        self.recoverables = dict(
+            sorted(
+                self.recoverables.items(),
+                key=lambda entry: isinstance(entry[1], DataLoader),
+            )
+        )
+        super().load_checkpoint(checkpoint)
+
     def _list_checkpoint_dirs(self):
-        return [p for p in super()._list_checkpoint_dirs() if _has_readable_meta(p)]
+        return [
+            folder
+            for folder in super()._list_checkpoint_dirs()
+            if folder not in self._damaged and _has_readable_meta(folder)
+        ]
+
+    def _new_checkpoint_dirpath(self):
+        return _unfinished(super()._new_checkpoint_dirpath())
+
+    def _custom_checkpoint_dirpath(self, name):
+        return _unfinished(super()._custom_checkpoint_dirpath(name))
 
     def recover_if_possible(
         self, importance_key=None, max_key=None, min_key=None, ckpt_predicate=None
@@ -67,6 +155,7 @@ class FallbackCheckpointer(Checkpointer):
                 self.load_checkpoint(checkpoint)
             # A cut file surfaces as anything from EOFError to RuntimeError.
             except Exception as error:
+                self._damaged.add(checkpoint.path)
                 logger.warning(
                     "Checkpoint %s is damaged (%s: %s), trying the one before it",
                     checkpoint.path,
@@ -84,12 +173,18 @@ class FallbackCheckpointer(Checkpointer):
         return None
 
 
+def _unfinished(folder):
+    return folder.with_name(UNFINISHED_PREFIX + folder.name)
+
+
 def _has_readable_meta(folder) -> bool:
     try:
         meta = yaml.safe_load((folder / METAFNAME).read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError, UnicodeDecodeError):
         meta = None
-    if isinstance(meta, dict) and {"unixtime", "end-of-epoch"} <= meta.keys():
-        return True
+    if isinstance(meta, dict):
+        has_time = isinstance(meta.get("unixtime"), int | float)
+        if has_time and isinstance(meta.get("end-of-epoch"), bool):
+            return True
     logger.warning("Checkpoint %s has no readable meta file, skipped", folder)
     return False

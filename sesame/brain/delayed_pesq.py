@@ -11,7 +11,7 @@ from speechbrain.utils.checkpoints import (
     register_checkpoint_hooks,
 )
 
-from sesame.brain.workers import WorkerPool
+from sesame.brain.workers import WorkerPool, rank_and_world
 from sesame.metrics import pesq_wb
 
 __all__ = ["DelayedPESQ"]
@@ -131,10 +131,7 @@ class DelayedPESQ:
 
 
 def _rank_path(path):
-    distributed = (
-        torch.distributed.is_available() and torch.distributed.is_initialized()
-    )
-    rank = torch.distributed.get_rank() if distributed else 0
+    rank, _ = rank_and_world()
     return path if rank == 0 else path.with_name(f"{path.name}.rank{rank}")
 
 

@@ -166,7 +166,7 @@ class EnhancementBrain(SystemBrain):
         else:
             # So that "moe_blocks: []" alone turns a YAML file into its dense baseline.
             weights = {k: w for k, w in weights.items() if k not in ROUTING_TERMS}
-        self.track(terms)
+        self.statistics.add(terms)
         return weighted_sum(terms, weights)
 
     def fit_batch(self, batch):
@@ -221,7 +221,7 @@ class EnhancementBrain(SystemBrain):
             target = pesq_to_unit(pesq)
             known = pesq[pesq.isfinite()]
             if len(known):
-                self.track({"pesq": known.mean()})
+                self.statistics.add({"pesq": known.mean()})
         with self.training_ctx:
             # One pass for both halves: instances are normalised on their own.
             scores = self.modules.discriminator(
@@ -229,7 +229,7 @@ class EnhancementBrain(SystemBrain):
             )
         real, fake = scores.float().chunk(2)
         loss = discriminator_loss(real, fake, target)
-        self.track({"discriminator": loss})
+        self.statistics.add({"discriminator": loss})
         return loss
 
     def _judge_frozen(self, predictions):

@@ -5,6 +5,11 @@ import logging
 from pathlib import Path
 
 import torch
+from speechbrain.utils.checkpoints import (
+    mark_as_loader,
+    mark_as_saver,
+    register_checkpoint_hooks,
+)
 from speechbrain.utils.distributed import ddp_all_reduce
 
 from sesame.nnet.moe import moe_layers, routing_summary, update_expert_bias
@@ -14,8 +19,12 @@ __all__ = ["RoutingMonitor"]
 logger = logging.getLogger(__name__)
 
 
+@register_checkpoint_hooks
 class RoutingMonitor:
     """Loads of every mixture-of-experts layer of a network, over steps and ranks.
+
+    The loads of the epoch are part of checkpoints, so that the table of an epoch is
+    complete although the run was stopped in its middle.
 
     Arguments
     ---------
@@ -34,7 +43,6 @@ class RoutingMonitor:
     def __init__(self, network: torch.nn.Module, bias_speed: float):
         self.layers = moe_layers(network)
         self.bias_speed = bias_speed
-        self.imbalance = float("nan")
         self._step_load = None
         self._epoch_load = None
 
@@ -86,6 +94,8 @@ class RoutingMonitor:
         csv_path : str | Path | None
             File to append to; ``None``: log only.
         """
+        # Micro-batches of a window that the end of the epoch has cut short.
+        self._step_load = None
         if self._epoch_load is None:
             return
         rows = [
@@ -102,6 +112,37 @@ class RoutingMonitor:
             )
         if csv_path is not None:
             _append(rows, Path(csv_path))
+
+    @mark_as_saver
+    def save(self, path) -> None:
+        """Saves the loads of the epoch so far.
+
+        Arguments
+        ---------
+        path : pathlib.Path
+            File to write.
+        """
+        load = self._epoch_load
+        torch.save({"epoch_load": None if load is None else load.cpu()}, path)
+
+    @mark_as_loader
+    def load(self, path, end_of_epoch) -> None:
+        """Goes on from saved loads.
+
+        Arguments
+        ---------
+        path : pathlib.Path
+            File to read.
+        end_of_epoch : bool
+            Not used: nothing is saved at the end of an epoch.
+        """
+        del end_of_epoch
+        load = torch.load(path, weights_only=True)["epoch_load"]
+        if load is not None:
+            (first, *_) = self.layers.values()
+            load = load.to(first.router.expert_bias.device)
+        self._epoch_load = load
+        self._step_load = None
 
 
 def _append(rows, path):

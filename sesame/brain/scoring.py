@@ -7,7 +7,7 @@ import numpy as np
 import soundfile
 import torch
 
-from sesame.brain.workers import WorkerPool
+from sesame.brain.workers import WorkerPool, rank_and_world
 from sesame.metrics import format_table, score_pair, summarize, write_scores
 
 __all__ = ["EvaluationScores", "shard_loader_options", "write_wav"]
@@ -35,7 +35,7 @@ def shard_loader_options(dataset, options: dict) -> dict:
     >>> shard_loader_options([1, 2, 3], {"batch_size": 1})
     {'batch_size': 1}
     """
-    rank, world = _rank_and_world()
+    rank, world = rank_and_world()
     if world == 1:
         return options
     return options | {"sampler": range(rank, len(dataset), world), "shuffle": False}
@@ -119,15 +119,28 @@ class EvaluationScores:
             Summary of the enhanced utterances, alike on every rank:
             metric -> mean, n_scored, n_total.
         """
-        own = [(kind, {"id": name} | job.result()) for kind, name, job in self._pending]
-        rank, world = _rank_and_world()
+        own = [
+            (kind, {"id": name} | self._row(job)) for kind, name, job in self._pending
+        ]
+        _, world = rank_and_world()
         shares = [own]
         if world > 1:
             shares = [None] * world
             torch.distributed.all_gather_object(shares, own)
         rows = sorted((row for share in shares for row in share), key=_kind_and_id)
         self._rows = {k: [row for kind, row in rows if kind == k] for k in self.kinds}
-        return summarize(self._rows["enhanced"])
+        return summarize(self._rows["enhanced"], self.metrics)
+
+    def _row(self, job):
+        try:
+            return job.result()
+        # A worker that died must not stop the other ranks.
+        except Exception as error:
+            logger.warning("Scoring failed: %s", error)
+            reason = str(error) or type(error).__name__
+            return dict.fromkeys(self.metrics, float("nan")) | {
+                "reasons": dict.fromkeys(self.metrics, reason)
+            }
 
     def write(self, folder: str | Path) -> None:
         """Writes ``test_scores.csv`` and ``.json``, the same for noisy; logs a table.
@@ -142,7 +155,11 @@ class EvaluationScores:
         for kind, rows in self._rows.items():
             path = Path(folder) / files[kind]
             write_scores(
-                rows, path.with_suffix(".csv"), path.with_suffix(".json"), variant
+                rows,
+                path.with_suffix(".csv"),
+                path.with_suffix(".json"),
+                self.metrics,
+                variant,
             )
         logger.info("Test scores\n%s", format_table(self._rows, variant))
 
@@ -165,9 +182,3 @@ def write_wav(path: Path, waveform: np.ndarray, sample_rate: int) -> None:
 
 def _kind_and_id(entry):
     return entry[0], str(entry[1]["id"])
-
-
-def _rank_and_world():
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        return torch.distributed.get_rank(), torch.distributed.get_world_size()
-    return 0, 1

@@ -6,12 +6,14 @@ from pathlib import Path
 import speechbrain as sb
 import torch
 from speechbrain.utils.distributed import if_main_process
+from speechbrain.utils.optimizers import rm_vector_weight_decay
 from tqdm import tqdm
 
+from sesame.brain.epoch_statistics import EpochStatistics
 from sesame.brain.optimization import exponential_moving_average, gradient_step
 from sesame.brain.routing_monitor import RoutingMonitor
 from sesame.brain.scoring import EvaluationScores, shard_loader_options, write_wav
-from sesame.brain.workers import WorkerPool
+from sesame.brain.workers import WorkerPool, rank_and_world
 
 __all__ = ["SystemBrain"]
 
@@ -35,7 +37,7 @@ class SystemBrain(sb.Brain):
     run_opts : dict | None
         SpeechBrain run options; ``precision`` is fp32 or bf16.
     checkpointer : speechbrain.utils.checkpoints.Checkpointer | None
-        Optimisers, schedules and averaged weights are added to it.
+        Optimisers, schedules, averaged weights and statistics are added to it.
 
     Raises
     ------
@@ -83,11 +85,16 @@ class SystemBrain(sb.Brain):
         self.ema = exponential_moving_average(
             self.hparams.generator, self.hparams.ema_decay
         ).to(self.device)
+        self.statistics = EpochStatistics()
         self.add_recoverables(ema=self.ema)
+        if self.checkpointer is not None:
+            for name in ("statistics", "routing"):
+                self.checkpointer.add_recoverable(
+                    name, getattr(self, name), optional_load=True
+                )
         self.loggers = [self.hparams.train_logger]
         if self.hparams.tensorboard:
             self.loggers.append(self.hparams.tensorboard_logger())
-        self.running = {}
         self.status_line = None
 
     # ------------------------------------------------------------------ set-up
@@ -105,10 +112,14 @@ class SystemBrain(sb.Brain):
 
     def init_optimizers(self):
         """Makes the optimisers and schedules; all are part of checkpoints."""
-        self.optimizers_dict = {
-            name: getattr(self.hparams, f"{name}_optimizer")(module.parameters())
-            for name, module in self.modules.items()
-        }
+        self.optimizers_dict = {}
+        for name, module in self.modules.items():
+            split = self.remove_vector_weight_decay
+            parameters = (
+                rm_vector_weight_decay(module) if split else module.parameters()
+            )
+            make_optimizer = getattr(self.hparams, f"{name}_optimizer")
+            self.optimizers_dict[name] = make_optimizer(parameters)
         self.schedules = {
             name: torch.optim.lr_scheduler.LambdaLR(optimizer, self.hparams.lr_schedule)
             for name, optimizer in self.optimizers_dict.items()
@@ -152,7 +163,7 @@ class SystemBrain(sb.Brain):
         Random numbers then depend on the position in the run only: a resumed run
         repeats an uninterrupted one, and ranks differ from each other.
         """
-        rank = self.rank if self.distributed_launch else 0
+        rank, _ = rank_and_world()
         torch.manual_seed(hash((self.hparams.seed, self.epoch, self.step, rank)))
 
     def take_step(self, name) -> bool:
@@ -175,16 +186,18 @@ class SystemBrain(sb.Brain):
         """
         stepped = gradient_step(self.optimizers_dict[name], self.max_grad_norm)
         self.schedules[name].step()
-        if name == "generator":
-            self.consecutive_skips = 0 if stepped else self.consecutive_skips + 1
+        statistics = self.statistics
         if not stepped:
-            self.skipped_steps += 1
+            statistics.skipped_steps += 1
             logger.warning("Step of the %s skipped: gradients not finite", name)
-        if self.consecutive_skips > self.nonfinite_patience:
-            raise ValueError(
-                f"{self.consecutive_skips} steps in a row had gradients that are not "
-                f"finite (nonfinite_patience {self.nonfinite_patience})"
-            )
+        if name == "generator":
+            skips = 0 if stepped else statistics.consecutive_skips + 1
+            statistics.consecutive_skips = skips
+            if skips > self.nonfinite_patience:
+                raise ValueError(
+                    f"{skips} steps in a row had gradients that are not finite "
+                    f"(nonfinite_patience {self.nonfinite_patience})"
+                )
         return stepped
 
     def on_fit_batch_end(self, batch, outputs, loss, should_step):
@@ -202,7 +215,7 @@ class SystemBrain(sb.Brain):
             Whether this batch ended an optimiser step.
         """
         if self.status_line is not None and should_step:
-            means = self._running_means()
+            means = self.statistics.means()
             shown = ("discriminator", "metric", "pesq")
             text = ", ".join(f"{k} {means[k]:.3f}" for k in shown if k in means)
             imbalance = self.routing.current_imbalance()
@@ -213,7 +226,7 @@ class SystemBrain(sb.Brain):
     # ------------------------------------------------------------------ stages
 
     def on_stage_start(self, stage, epoch=None):
-        """Clears what is counted per stage.
+        """Prepares a stage.
 
         Arguments
         ---------
@@ -224,9 +237,6 @@ class SystemBrain(sb.Brain):
         """
         if stage == sb.Stage.TRAIN:
             self.epoch = epoch
-            self.running = {}
-            self.skipped_steps = 0
-            self.consecutive_skips = 0
             if if_main_process() and not self.noprogressbar:
                 self.status_line = tqdm(bar_format="{desc}", position=1, leave=False)
         else:
@@ -257,9 +267,12 @@ class SystemBrain(sb.Brain):
             if self.status_line is not None:
                 self.status_line.close()
                 self.status_line = None
-            self.train_stats = {"loss": float(stage_loss)} | self._running_means()
-            if self.skipped_steps:
-                self.train_stats["skipped_steps"] = self.skipped_steps
+            statistics = self.statistics
+            self.train_stats = {"loss": float(stage_loss)} | statistics.means()
+            if statistics.skipped_steps:
+                self.train_stats["skipped_steps"] = statistics.skipped_steps
+            # Not at the start of an epoch: one that is resumed has counted already.
+            statistics.clear()
             folder = self.hparams.output_folder
             self.routing.finish_epoch(
                 epoch, f"{folder}/routing.csv" if if_main_process() else None
@@ -284,20 +297,29 @@ class SystemBrain(sb.Brain):
     def on_evaluate_start(self, max_key=None, min_key=None):
         """Loads the best checkpoint and remembers which it was.
 
+        Without any score among the checkpoints the newest is loaded.
+
         Arguments
         ---------
         max_key : str | None
             Meta entry whose highest value is best.
         min_key : str | None
             Meta entry whose lowest value is best.
+
+        Raises
+        ------
+        ValueError
+            If there is no checkpoint although nothing was trained (``--test_only``).
         """
         self.loaded_epoch = "none, the weights as they are"
+        best = None
         if self.checkpointer is not None:
-            best = self.checkpointer.recover_if_possible(
-                max_key=max_key, min_key=min_key
-            )
-            if best is not None:
-                self.loaded_epoch = best.meta.get("epoch", best.path.name)
+            recover = self.checkpointer.recover_if_possible
+            best = recover(max_key=max_key, min_key=min_key) or recover()
+        if best is not None:
+            self.loaded_epoch = best.meta.get("epoch", best.path.name)
+        elif self.test_only:
+            raise ValueError("test_only needs a checkpoint in the output_folder")
         logger.info("Evaluating the checkpoint of epoch: %s", self.loaded_epoch)
 
     # ------------------------------------------------------------------ parts
@@ -331,21 +353,6 @@ class SystemBrain(sb.Brain):
                 path = Path(self.hparams.enhanced_folder) / f"{batch.id[i]}.wav"
                 write_wav(path, signals[0], self.hparams.sample_rate)
         return torch.stack(errors).mean()
-
-    def track(self, terms):
-        """Adds values to the means that the log of the epoch shows.
-
-        Arguments
-        ---------
-        terms : dict[str, torch.Tensor]
-            Name and scalar.
-        """
-        for name, value in terms.items():
-            count, total = self.running.get(name, (0, 0.0))
-            self.running[name] = (count + 1, total + value.detach())
-
-    def _running_means(self):
-        return {k: float(total / count) for k, (count, total) in self.running.items()}
 
     def _log(self, meta, **stats):
         for stats_logger in self.loggers:

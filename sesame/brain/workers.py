@@ -1,18 +1,41 @@
-"""A persistent pool of processes for measures that run on the CPU, such as PESQ."""
+"""Processes: the ranks of a run, and workers for measures on the CPU such as PESQ."""
 
 import multiprocessing
+import os
+import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 
-__all__ = ["WorkerPool"]
+import torch
+
+__all__ = ["WorkerPool", "rank_and_world"]
+
+
+def rank_and_world() -> tuple[int, int]:
+    """Number of this process among all nodes, and how many there are.
+
+    Returns
+    -------
+    tuple[int, int]
+        (0, 1) outside distributed training.
+
+    Example
+    -------
+    >>> rank_and_world()
+    (0, 1)
+    """
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        return torch.distributed.get_rank(), torch.distributed.get_world_size()
+    return 0, 1
 
 
 class WorkerPool:
     """Runs functions beside the training loop.
 
-    The processes are spawned at the first call and live until ``close``. A worker that
-    dies takes its own jobs with it (their futures raise); the pool is made anew.
+    The processes are spawned at the first call and live until ``close``, or until the
+    calling process dies, even if it is killed. A worker that dies takes the jobs that
+    wait with it (their futures raise); the pool is made anew.
 
     Arguments
     ---------
@@ -75,6 +98,19 @@ class WorkerPool:
         if self._executor is None:
             # Forking a process that runs OpenMP or CUDA threads can dead-lock.
             self._executor = ProcessPoolExecutor(
-                self.num_workers, mp_context=multiprocessing.get_context("spawn")
+                self.num_workers,
+                mp_context=multiprocessing.get_context("spawn"),
+                initializer=_end_with_parent,
             )
         return self._executor
+
+
+def _end_with_parent():
+    # A worker waits for jobs on a pipe whose other end it holds itself: it would
+    # outlive a parent that is killed, for ever.
+    threading.Thread(target=_exit_after_parent, daemon=True).start()
+
+
+def _exit_after_parent():
+    multiprocessing.parent_process().join()
+    os._exit(1)

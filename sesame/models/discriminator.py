@@ -31,7 +31,7 @@ class _SpectralNorm(nn.Module):
         # Autocast would round the iteration to half precision.
         with torch.autocast(weight.device.type, enabled=False):
             matrix = weight.flatten(1)
-            # Clones: later forwards write to the buffers before this one's backward.
+            # Clones: a later forward may write to the buffers before our backward.
             u, v = self.u.clone(), self.v.clone()
             if self.training:
                 with torch.no_grad():
@@ -55,7 +55,7 @@ class MetricDiscriminator(nn.Module):
 
     Shape: reference magnitude (B, F, T), candidate magnitude (B, F, T), both
     compressed -> score (B,) in (0, 1).
-    Source: arXiv:2209.11112 (CMGAN), section III-B; yxlu-0102/MP-SENet@89932cf,
+    Source: arXiv:2209.11112 (CMGAN); yxlu-0102/MP-SENet@89932cf,
     models/discriminator.py.
 
     Arguments

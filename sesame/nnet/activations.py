@@ -13,7 +13,7 @@ class LearnableSigmoid(nn.Module):
     the columns of logits (B, F).
 
     Shape: x (B, num_features, ...) -> the same, values in (0, beta).
-    Source: MetricGAN+ (arXiv:2104.03538), eq. 4; yxlu-0102/MP-SENet@89932cf, utils.py.
+    Source: MetricGAN+, arXiv:2104.03538; yxlu-0102/MP-SENet@89932cf, utils.py.
 
     Arguments
     ---------

@@ -7,7 +7,7 @@ import pytest
 import soundfile
 
 from sesame.data.audio import read_audio
-from sesame.data.manifest import read_manifest
+from sesame.data.manifest import read_manifest, write_manifest
 from sesame.data.pipelines import paired_dataset
 from sesame.data.prepared_pairs import PreparedPair
 from sesame.data.voicebank_demand import (
@@ -190,6 +190,25 @@ def test_a_broken_fingerprint_is_made_again(make_corpus, tmp_path):
         (save / "fingerprint.json").write_text(content)
         prepare_voicebank_demand(root, save)
         assert json.loads((save / "fingerprint.json").read_text())["splits"]
+
+
+def test_manifests_written_by_half_are_not_taken_for_current(
+    make_corpus, tmp_path, monkeypatch
+):
+    root, save = make_corpus(), tmp_path / "save"
+    prepare_voicebank_demand(root, save)
+
+    def fail(path, entries):
+        if path.name == "valid.json":
+            raise OSError("no space left")
+        write_manifest(path, entries)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("sesame.data.voicebank_demand.write_manifest", fail)
+        with pytest.raises(OSError, match="no space left"):
+            prepare_voicebank_demand(root, save, valid_speakers=["p225"])
+    prepare_voicebank_demand(root, save)
+    assert list(load(save, "train", root)) == TRAIN
 
 
 def test_skip_prep_touches_nothing(tmp_path):

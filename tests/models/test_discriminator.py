@@ -46,6 +46,8 @@ def test_the_two_inputs_play_different_roles():
 
 def test_every_parameter_receives_a_gradient():
     network = MetricDiscriminator(4).double()
+    with torch.no_grad():  # else the maxima of all channels are positive
+        network.convolutions[10].bias[::2] -= 6.0
     network(*pair(batch=8)).sum().backward()
     for name, parameter in network.named_parameters():
         assert parameter.grad.abs().max() > 1e-9, name
@@ -66,7 +68,7 @@ def test_power_iteration_brings_the_largest_singular_value_to_one():
             network(*inputs)
     network.eval()
     for layer in normalised_layers(network):
-        largest = torch.linalg.matrix_norm(layer.weight.flatten(1), 2)
+        largest = torch.linalg.matrix_norm(layer.weight.flatten(1), 2).item()
         assert largest == pytest.approx(1.0, abs=1e-3)
 
 
@@ -105,6 +107,22 @@ def test_two_forwards_may_precede_their_common_backward(training):
     loss = network(reference, reference).sum() - network(reference, candidate).sum()
     loss.backward()
     assert all(p.grad.isfinite().all() for p in network.parameters())
+
+
+def test_a_training_forward_may_come_between_an_evaluation_and_its_backward():
+    network = MetricDiscriminator(4).double()
+    inputs = pair()
+    score = network.eval()(*inputs).sum()
+    network.train()(*inputs)
+    score.backward()
+    assert all(p.grad.isfinite().all() for p in network.parameters())
+
+
+def test_three_tenths_of_the_hidden_features_are_dropped_in_training_only():
+    network = MetricDiscriminator(4).double()
+    dropout, hidden = network.head[1], torch.ones(100, 100)
+    assert (dropout(hidden) == 0).double().mean().item() == pytest.approx(0.3, abs=0.03)
+    assert torch.equal(dropout.eval()(hidden), hidden)
 
 
 def test_a_trained_discriminator_can_be_copied():

@@ -9,9 +9,23 @@ from hypothesis import strategies as st
 
 from sesame.models import MPSENet
 
+SIZES = {
+    "num_bins": 17,
+    "channels": 8,
+    "num_blocks": 2,
+    "num_heads": 2,
+    "dense_depth": 2,
+}
+
 
 def small(**changes):
-    sizes = dict(num_bins=17, channels=8, num_blocks=2, num_heads=2, dense_depth=2)
+    sizes = {
+        "num_bins": 17,
+        "channels": 8,
+        "num_blocks": 2,
+        "num_heads": 2,
+        "dense_depth": 2,
+    }
     return MPSENet(**(sizes | changes)).double()
 
 

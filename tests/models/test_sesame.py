@@ -6,11 +6,17 @@ import torch
 from sesame.models import SESAME, MPSENet
 from sesame.nnet import moe_layers
 
-SIZES = dict(num_bins=17, channels=8, num_blocks=2, num_heads=2, dense_depth=2)
+SIZES = {
+    "num_bins": 17,
+    "channels": 8,
+    "num_blocks": 2,
+    "num_heads": 2,
+    "dense_depth": 2,
+}
 
 
 def small(**changes):
-    sparse = dict(moe_blocks=[1], num_experts=3, top_k=2, noise_context_dim=4)
+    sparse = {"moe_blocks": [1], "num_experts": 3, "top_k": 2, "noise_context_dim": 4}
     return SESAME(**(SIZES | sparse | changes)).double()
 
 

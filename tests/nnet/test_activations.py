@@ -1,4 +1,4 @@
-"""The learnable sigmoid: bounded, one slope per feature, the features on dimension 1."""
+"""The learnable sigmoid: bounded, with one slope per feature, on dimension 1."""
 
 import pytest
 import torch

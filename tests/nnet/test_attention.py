@@ -1,4 +1,4 @@
-"""Self-attention: equal to torch's own, permutation-equivariant, sequence by sequence."""
+"""Self-attention: equal to the one of torch, permutation-equivariant."""
 
 import pytest
 import torch

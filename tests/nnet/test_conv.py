@@ -1,4 +1,4 @@
-"""Laws of the convolutions: what each output may depend on, and how bins are ordered."""
+"""Laws of the convolutions: what an output may depend on, how bins are ordered."""
 
 import pytest
 import torch

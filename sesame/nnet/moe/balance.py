@@ -43,7 +43,9 @@ def update_expert_bias(router: TopKRouter, load: torch.Tensor, speed: float) -> 
 
     The bias of each expert grows by ``speed`` if it got fewer tokens than the mean,
     and shrinks by as much if it got more. Ranks that pass the same load keep the
-    same bias.
+    same bias. In the end the load oscillates around the mean by the tokens whose
+    scores lie within about ``speed`` of a tie: a router with saturated scores needs a
+    small speed.
 
     Source: arXiv:2408.15664, algorithm 1.
 

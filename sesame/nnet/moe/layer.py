@@ -16,7 +16,9 @@ class MoEFeedForward(nn.Module):
 
     One bidirectional GRU serves all experts; each token's state then passes through
     the ``top_k`` experts its router chose. With one linear expert this is
-    ``GRUFeedForward``. The router reads the token itself, not the state.
+    ``GRUFeedForward``. The router reads the token itself, not the state. The
+    attribute ``routing`` keeps the ``Routing`` of the last forward for losses and
+    statistics; it is neither saved nor copied.
 
     Shape: x (N, S, C), context (M, S', D) -> (N, S, C).
 
@@ -34,16 +36,6 @@ class MoEFeedForward(nn.Module):
         Hidden units of each expert; ``None`` makes the experts linear.
     context_dim : int
         Width D of the noise context; 0 routes by the token alone.
-
-    Attributes
-    ----------
-    routing : Routing | None
-        Routing of the last forward, for losses and statistics. Not saved or copied.
-
-    Raises
-    ------
-    ValueError
-        If a size is out of range.
 
     Example
     -------

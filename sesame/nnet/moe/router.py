@@ -109,6 +109,19 @@ class TopKRouter(nn.Module):
         ValueError
             If the context is missing or its shape does not fit.
         """
+        if self.context_dim:
+            if context is None:
+                raise ValueError(f"context_dim ({self.context_dim}) needs a context")
+            runs, steps, width = context.shape
+            if (
+                x.shape[0] % runs
+                or steps not in (1, x.shape[1])
+                or width != self.context_dim
+            ):
+                raise ValueError(
+                    f"context {tuple(context.shape)} must be (a divisor of "
+                    f"{x.shape[0]}, {x.shape[1]} or 1, {self.context_dim})"
+                )
         # Differences smaller than bfloat16 resolves decide between experts.
         with _without_autocast(x.device.type):
             # (E, N * S): a CPU takes a softmax over 8 rows as vectors of tokens; over
@@ -123,27 +136,15 @@ class TopKRouter(nn.Module):
 
     def _logits(self, x, context):
         dtype = torch.promote_types(x.dtype, torch.float32)
-        num_sequences, steps, _ = x.shape
         tokens = rearrange(x, "n s c -> c (n s)").to(dtype)
         logits = self.token_projection.weight.to(dtype) @ tokens
         if not self.context_dim:
             return logits
-        if context is None:
-            raise ValueError(f"context_dim ({self.context_dim}) needs a context")
-        runs, context_steps, width = context.shape
-        if (
-            num_sequences % runs
-            or context_steps not in (1, steps)
-            or width != self.context_dim
-        ):
-            raise ValueError(
-                f"context {tuple(context.shape)} must be (a divisor of "
-                f"{num_sequences}, {steps} or 1, {self.context_dim})"
-            )
+        runs = context.shape[0]
         context = rearrange(context, "m s d -> d (m s)").to(dtype)
         shift = self.context_projection.weight.to(dtype) @ context
         shift = rearrange(shift, "e (m s) -> e m 1 s", m=runs)
-        logits = rearrange(logits, "e (m r s) -> e m r s", m=runs, s=steps)
+        logits = rearrange(logits, "e (m r s) -> e m r s", m=runs, s=x.shape[1])
         return rearrange(logits + shift, "e m r s -> e (m r s)")
 
     @torch.no_grad()

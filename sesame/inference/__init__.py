@@ -1,0 +1,51 @@
+"""Trained networks at work: model folders, the enhancer, figures, the command line.
+
+Names are loaded when they are first used, so that ``--help`` does not wait for torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .enhancer import Enhancer
+    from .figures import (
+        routing_figure,
+        save_figure,
+        showcase_figure,
+        spectrogram_figure,
+    )
+    from .model_folder import load_model_folder, save_model_folder
+    from .routing import ExpertMap, expert_maps
+    from .training_run import convert_run
+
+__all__ = [
+    "Enhancer",
+    "ExpertMap",
+    "convert_run",
+    "expert_maps",
+    "load_model_folder",
+    "routing_figure",
+    "save_figure",
+    "save_model_folder",
+    "showcase_figure",
+    "spectrogram_figure",
+]
+
+_MODULES = {
+    "Enhancer": "enhancer",
+    "ExpertMap": "routing",
+    "convert_run": "training_run",
+    "expert_maps": "routing",
+    "load_model_folder": "model_folder",
+    "routing_figure": "figures",
+    "save_figure": "figures",
+    "save_model_folder": "model_folder",
+    "showcase_figure": "figures",
+    "spectrogram_figure": "figures",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_MODULES[name]}", __name__), name)

@@ -1,0 +1,160 @@
+"""Model cards, and tables of scores that a test wrote."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+__all__ = ["RunFacts", "model_card", "score_table"]
+
+COMPOSITES = ("csig", "cbak", "covl")
+
+
+class RunFacts(NamedTuple):
+    """What a model card says about the run a model comes from.
+
+    Arguments
+    ---------
+    model_name : str
+        Class in ``sesame.models``.
+    arguments : Mapping[str, Any]
+        Its constructor arguments.
+    num_parameters : int
+        Number of trained numbers.
+    sample_rate : int
+        Hz.
+    recipe : str
+        Name of the YAML file in ``hparams/``; empty if unknown.
+    weights_file : str
+        File of the checkpoint the weights were read from.
+    checkpoint : Mapping[str, Any]
+        Meta data of the checkpoint.
+    selection_metric : str
+        Metric the checkpoint was chosen by.
+    scores : Mapping[str, Mapping[str, Any]]
+        Contents of the score files, by "noisy" and "enhanced".
+
+    Example
+    -------
+    >>> RunFacts("MPSENet", {}, 1, 16000, "", "ema.ckpt", {}, "pesq", {}).sample_rate
+    16000
+    """
+
+    model_name: str
+    arguments: Mapping[str, Any]
+    num_parameters: int
+    sample_rate: int
+    recipe: str
+    weights_file: str
+    checkpoint: Mapping[str, Any]
+    selection_metric: str
+    scores: Mapping[str, Mapping[str, Any]]
+
+
+def model_card(facts: RunFacts) -> str:
+    """Writes a short model card for a person to extend.
+
+    Arguments
+    ---------
+    facts : RunFacts
+        What is known.
+
+    Returns
+    -------
+    str
+        Markdown. What is not known says so.
+
+    Example
+    -------
+    >>> facts = RunFacts("MPSENet", {}, 123456, 16000, "", "ema.ckpt", {}, "pesq", {})
+    >>> print(model_card(facts).splitlines()[0])
+    # MPSENet, 123 456 parameters, 16000 Hz
+    """
+    parameters = f"{facts.num_parameters:,}".replace(",", " ")
+    arguments = ", ".join(f"{name}={value!r}" for name, value in facts.arguments.items())
+    recipe = "not known"
+    if facts.recipe:
+        recipe = f"`python train.py hparams/{facts.recipe}`, plus the run's own options"
+    epoch = facts.checkpoint.get("epoch", "not known (saved inside an epoch)")
+    score = facts.checkpoint.get(facts.selection_metric)
+    validation = "none" if score is None else f"{facts.selection_metric} {score:.4f}"
+    kind = "averaged weights (EMA)" if facts.weights_file == "ema.ckpt" else "weights"
+    sections = [
+        f"# {facts.model_name}, {parameters} parameters, {facts.sample_rate} Hz",
+        "Monaural speech enhancement. Made by `sesame.inference` from a training run.",
+        "## Use\n\n"
+        "```python\n"
+        "from sesame.inference import Enhancer\n\n"
+        'enhancer = Enhancer.from_pretrained("this/folder")\n'
+        "enhanced = enhancer(noisy, sample_rate)  # (L,) or (channels, L)\n"
+        "```",
+        "## Model\n\n"
+        f"`sesame.models.{facts.model_name}({arguments})`; transform and sampling rate: "
+        "see `config.json`.",
+        "## Training\n\n"
+        f"* command: {recipe}\n"
+        f"* epoch: {epoch}; {kind}\n"
+        f"* validation score it was chosen by: {validation}\n"
+        "* data: see the YAML file of the run",
+        f"## Scores on the run's test set\n\n{_scores(facts.scores)}",
+        "## Limits\n\n"
+        f"* It works at {facts.sample_rate} Hz: of a signal at a higher rate, nothing "
+        f"above {facts.sample_rate // 2} Hz is left.\n"
+        "* Channels are enhanced one by one; a signal is processed as a whole, not "
+        "as a stream.\n"
+        "* Speech, noise and levels unlike those of the training data may come out "
+        "worse than they went in.",
+        "## Licence\n\nApache-2.0",
+    ]
+    return "\n\n".join(sections) + "\n"
+
+
+def score_table(systems: Mapping[str, Mapping[str, Any]]) -> str:
+    """A Markdown table of score files, side by side.
+
+    Arguments
+    ---------
+    systems : Mapping[str, Mapping[str, Any]]
+        Contents of the files by column heading: {metric: {"mean", "n_scored",
+        "n_total"}, "composite_variant": name}.
+
+    Returns
+    -------
+    str
+        The table, without a final line break.
+
+    Example
+    -------
+    >>> score = {"csig": {"mean": 3.5, "n_scored": 1, "n_total": 2}}
+    >>> print(score_table({"enhanced": score | {"composite_variant": "loizou"}}))
+    | metric        | enhanced | n scored / n total |
+    |---------------|---------:|-------------------:|
+    | csig (loizou) |   3.5000 |              1 / 2 |
+    """
+    lines = [["metric"]]
+    for system in systems:
+        lines[0] += [system, "n scored / n total"]
+    names = [n for s in systems.values() for n in s if isinstance(s[n], Mapping)]
+    variants = [s["composite_variant"] for s in systems.values()]
+    variant = " and ".join(dict.fromkeys(variants))
+    for name in dict.fromkeys(names):
+        lines.append([f"{name} ({variant})" if name in COMPOSITES else name])
+        for scores in systems.values():
+            lines[-1] += _cells(scores.get(name))
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    rows = [
+        " | ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])])
+        for row in lines
+    ]
+    rule = ["-" * (widths[0] + 2), *("-" * (width + 1) + ":" for width in widths[1:])]
+    table = [f"| {row} |" for row in rows]
+    return "\n".join([table[0], f"|{'|'.join(rule)}|", *table[1:]])
+
+
+def _cells(entry: Mapping[str, Any] | None) -> list[str]:
+    if entry is None:
+        return ["n/a", "not asked for"]
+    mean = "n/a" if entry["mean"] is None else f"{entry['mean']:.4f}"
+    return [mean, f"{entry['n_scored']} / {entry['n_total']}"]
+
+
+def _scores(scores: Mapping[str, Mapping[str, Any]]) -> str:
+    return score_table(scores) if scores else "The run was not tested."
