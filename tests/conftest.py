@@ -16,10 +16,10 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @pytest.fixture(autouse=True)
 def seeded():
-    """Every test starts from the same random state and a known number of threads."""
+    """Every test starts from the same random state and one thread."""
     torch.manual_seed(0)
     np.random.seed(0)
-    torch.set_num_threads(2)
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(autouse=True)

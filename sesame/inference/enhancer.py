@@ -45,6 +45,11 @@ class Enhancer:
     device : str | torch.device
         A torch device; "auto" is the first CUDA device, else the CPU.
 
+    Raises
+    ------
+    ValueError
+        If the device is unknown or not there.
+
     Example
     -------
     >>> from sesame.models import SESAME
@@ -65,8 +70,13 @@ class Enhancer:
     ):
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
-        self.device = torch.device(device)
-        self.network = network.to(self.device).eval()
+        try:
+            self.device = torch.device(device)
+            self.network = network.to(self.device).eval()
+        # A build of torch without CUDA asserts, one without a driver raises.
+        except (RuntimeError, AssertionError) as error:
+            reason = str(error).splitlines()[0]
+            raise ValueError(f"device ({device}) cannot be used: {reason}") from error
         self.transform = transform.to(self.device)
         self.sample_rate = sample_rate
 
@@ -91,7 +101,7 @@ class Enhancer:
         Raises
         ------
         ValueError
-            If the folder does not hold an intact model.
+            If the folder does not hold an intact model, or the device is not there.
 
         Example
         -------
@@ -200,14 +210,13 @@ def _dtype_rule(dtype: object) -> str:
 
 
 def _power_of_two(channels: Tensor) -> Tensor:
-    """A power of two per channel that brings its peak into [1, 2); 1 for silence.
+    """A power of two per channel that brings its peak into [1, 2).
 
     Keeps what float64 and integers can hold within float32, without any rounding.
     """
     peak = channels.abs().amax(dim=-1, keepdim=True)
     _, exponent = torch.frexp(peak)
-    scale = torch.ldexp(torch.ones_like(peak), exponent - 1)
-    return scale.masked_fill(peak == 0, 1)
+    return torch.ldexp(torch.ones_like(peak), exponent - 1)
 
 
 def _saturate(waveform: Tensor, dtype: torch.dtype) -> Tensor:

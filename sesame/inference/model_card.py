@@ -69,7 +69,9 @@ def model_card(facts: RunFacts) -> str:
     # MPSENet, 123 456 parameters, 16000 Hz
     """
     parameters = f"{facts.num_parameters:,}".replace(",", " ")
-    arguments = ", ".join(f"{name}={value!r}" for name, value in facts.arguments.items())
+    arguments = ", ".join(
+        f"{name}={value!r}" for name, value in facts.arguments.items()
+    )
     recipe = "not known"
     if facts.recipe:
         recipe = f"`python train.py hparams/{facts.recipe}`, plus the run's own options"
@@ -87,8 +89,8 @@ def model_card(facts: RunFacts) -> str:
         "enhanced = enhancer(noisy, sample_rate)  # (L,) or (channels, L)\n"
         "```",
         "## Model\n\n"
-        f"`sesame.models.{facts.model_name}({arguments})`; transform and sampling rate: "
-        "see `config.json`.",
+        f"`sesame.models.{facts.model_name}({arguments})`; for the transform see "
+        "`config.json`.",
         "## Training\n\n"
         f"* command: {recipe}\n"
         f"* epoch: {epoch}; {kind}\n"
@@ -100,8 +102,8 @@ def model_card(facts: RunFacts) -> str:
         f"above {facts.sample_rate // 2} Hz is left.\n"
         "* Channels are enhanced one by one; a signal is processed as a whole, not "
         "as a stream.\n"
-        "* Speech, noise and levels unlike those of the training data may come out "
-        "worse than they went in.",
+        "* Speech and noise unlike those of the training data may come out worse than "
+        "they went in.",
         "## Licence\n\nApache-2.0",
     ]
     return "\n\n".join(sections) + "\n"
@@ -132,7 +134,7 @@ def score_table(systems: Mapping[str, Mapping[str, Any]]) -> str:
     lines = [["metric"]]
     for system in systems:
         lines[0] += [system, "n scored / n total"]
-    names = [n for s in systems.values() for n in s if isinstance(s[n], Mapping)]
+    names = [n for s in systems.values() for n in s if "n_total" in s[n]]
     variants = [s["composite_variant"] for s in systems.values()]
     variant = " and ".join(dict.fromkeys(variants))
     for name in dict.fromkeys(names):

@@ -136,7 +136,9 @@ def load_model_folder(
     folder = Path(folder)
     for name in (CONFIG_FILE, WEIGHTS_FILE):
         if not (folder / name).is_file():
-            what = f"{name} is missing" if folder.is_dir() else "there is no such folder"
+            what = (
+                f"{name} is missing" if folder.is_dir() else "there is no such folder"
+            )
             raise ValueError(
                 f"model folder {folder} must hold {CONFIG_FILE} and {WEIGHTS_FILE}: "
                 f"{what}"

@@ -19,14 +19,14 @@ class ExpertMap(NamedTuple):
     """Experts that one mixture-of-experts layer chose for one signal.
 
     Shape: expert_ids (K, F', T), best first, with F' bands of the network from 0 Hz to
-    half the sampling rate; load (E,), each expert's share of all K * F' * T choices,
-    with sum 1.
+    half of ``sample_rate``, the network's own [Hz]; load (E,), each expert's share of
+    all K * F' * T choices, with sum 1.
 
     Example
     -------
     >>> ids = np.array([[[0, 1, 1]]])
-    >>> expert_map = ExpertMap("block 0, time", ids, np.array([1 / 3, 2 / 3, 0.0]))
-    >>> expert_map.share_per_frame()
+    >>> load = np.array([1 / 3, 2 / 3, 0.0])
+    >>> ExpertMap("block 0, time layer", ids, load, 16000).share_per_frame()
     array([[1., 0., 0.],
            [0., 1., 1.],
            [0., 0., 0.]])
@@ -35,6 +35,7 @@ class ExpertMap(NamedTuple):
     name: str
     expert_ids: np.ndarray
     load: np.ndarray
+    sample_rate: int
 
     def share_per_frame(self) -> np.ndarray:
         """Share of each expert in the choices of each frame.
@@ -87,7 +88,7 @@ def expert_maps(
     >>> noisy = np.random.default_rng(0).standard_normal(400)
     >>> maps = expert_maps(Enhancer(network, transform, 16000, "cpu"), noisy, 16000)
     >>> [(m.name, m.expert_ids.shape) for m in maps]
-    [('block 1, time', (2, 5, 101)), ('block 1, frequency', (2, 5, 101))]
+    [('block 1, time layer', (2, 5, 101)), ('block 1, frequency layer', (2, 5, 101))]
     """
     if waveform.ndim != 1:
         raise ValueError(f"waveform {waveform.shape} must be (L,)")
@@ -103,13 +104,13 @@ def expert_maps(
         noisy = torch.from_numpy(signal.copy()).to(enhancer.device)
         enhance_waveform(network, enhancer.transform, noisy)
     return [
-        _expert_map(name, module.routing, num_frames[0])
+        _expert_map(name, module.routing, num_frames[0], enhancer.sample_rate)
         for name, module in enhancer.network.named_modules()
         if getattr(module, "routing", None) is not None
     ]
 
 
-def _expert_map(path: str, routing, num_frames: int) -> ExpertMap:
+def _expert_map(path: str, routing, num_frames: int, sample_rate: int) -> ExpertMap:
     words = path.split(".")
     axis = "time" if "time_layer" in words else "frequency"
     block = f"block {words[1]}, " if words[0] == "blocks" else ""
@@ -117,4 +118,4 @@ def _expert_map(path: str, routing, num_frames: int) -> ExpertMap:
     order = "(f t) k -> k f t" if axis == "time" else "(t f) k -> k f t"
     ids = rearrange(routing.expert_ids.cpu().numpy(), order, t=num_frames)
     load = routing.load.double().cpu().numpy()
-    return ExpertMap(f"{block}{axis}", ids, load / load.sum())
+    return ExpertMap(f"{block}{axis} layer", ids, load / load.sum(), sample_rate)

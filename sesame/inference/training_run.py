@@ -83,10 +83,12 @@ def convert_run(
     if (target / CONFIG_FILE).exists() and not overwrite:
         raise ValueError(f"{target} holds a model already")
     settings = _read_settings(results)
-    metric = _plain(settings, "selection_metric") if "selection_metric" in settings else ""
+    metric = ""
+    if "selection_metric" in settings:
+        metric = _plain(settings, "selection_metric")
     checkpoint = best_checkpoint(results, metric)
     model_name = _model_name(settings)
-    arguments = _plain(settings, "generator") or {}
+    arguments = _plain(settings, "generator")
     sample_rate = _plain(settings, "sample_rate")
     weights_file, weights = _read_weights(checkpoint.path)
     facts = RunFacts(
@@ -216,24 +218,26 @@ def _read_settings(results: Path) -> dict[str, yaml.Node]:
     settings = {}
     if isinstance(root, yaml.MappingNode):
         settings = {key.value: value for key, value in root.value}
-    missing = [k for k in ("generator", "transform", "sample_rate") if k not in settings]
+    missing = [
+        k for k in ("generator", "transform", "sample_rate") if k not in settings
+    ]
     if missing:
         raise ValueError(f"{path} must have the entries {', '.join(missing)}")
     return settings
 
 
 def _plain(settings: dict[str, yaml.Node], name: str) -> Any:
-    """Value of an entry made of plain values; the tag of the entry itself is ignored.
+    """Value of an entry of plain values, or the keyword arguments of a !new: entry.
 
-    The safe constructor knows the standard tags only, so no other tag is acted on.
+    The safe constructor knows the standard tags only: no other tag is acted on.
     """
     node = settings[name]
     constructor = yaml.constructor.SafeConstructor()
     try:
         if isinstance(node, yaml.MappingNode):
             return constructor.construct_mapping(node, deep=True)
-        if node.tag.startswith("!"):
-            return None
+        if isinstance(node, yaml.ScalarNode) and node.tag.startswith("!new:"):
+            return {}
         return constructor.construct_object(node, deep=True)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         reason = str(error).splitlines()[0]
@@ -247,7 +251,8 @@ def _model_name(settings: dict[str, yaml.Node]) -> str:
     match = SYSTEM_TAG.fullmatch(tag)
     if match is None:
         raise ValueError(
-            f"generator ({tag}) of {HYPERPARAMS_FILE} must be !new:sesame.models.<System>"
+            f"generator ({tag}) of {HYPERPARAMS_FILE} must be "
+            "!new:sesame.models.<System>"
         )
     return match.group(1)
 
@@ -258,7 +263,7 @@ def _read_transform(settings: dict[str, yaml.Node]) -> dict[str, Any]:
         raise ValueError(
             f"transform ({tag}) of {HYPERPARAMS_FILE} must be {TRANSFORM_TAG}"
         )
-    return TRANSFORM_DEFAULTS | (_plain(settings, "transform") or {})
+    return TRANSFORM_DEFAULTS | _plain(settings, "transform")
 
 
 def _read_meta(path: Path) -> dict[str, Any] | None:

@@ -1,0 +1,127 @@
+"""A tiny network, its model folder and a training run as train.py leaves it."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from sesame.features import CompressedSTFT
+from sesame.inference import Enhancer, save_model_folder
+from sesame.models import SESAME
+
+ARGUMENTS = {
+    "num_bins": 33,
+    "channels": 4,
+    "num_blocks": 2,
+    "num_heads": 2,
+    "dense_depth": 1,
+    "moe_blocks": [1],
+    "num_experts": 3,
+    "top_k": 2,
+    "expert_hidden_dim": None,
+    "noise_context_dim": 2,
+}
+TRANSFORM = {"n_fft": 64, "hop_length": 16, "win_length": 64, "exponent": 0.3}
+HYPERPARAMS = """\
+# Generated 2026-01-01 from:
+# /somewhere/hparams/tiny.yaml
+# yamllint disable
+__set_seed: !apply:os.system ["touch {canary}"]
+sample_rate: 16000 # Hz
+transform: !new:sesame.features.CompressedSTFT
+  n_fft: 64
+  win_length: 64
+  hop_length: 16
+  exponent: 0.3
+blocks: &blocks [1]
+generator: &id001 !new:sesame.models.SESAME
+  num_bins: 33
+  channels: 4
+  num_blocks: 2
+  num_heads: 2
+  dense_depth: 1
+  moe_blocks: *blocks
+  num_experts: 3
+  top_k: 2
+  expert_hidden_dim:        # null
+  noise_context_dim: 2
+modules:
+  generator: *id001
+selection_metric: pesq
+"""
+
+
+def tiny_network(seed=0):
+    torch.manual_seed(seed)
+    return SESAME(**ARGUMENTS).eval()
+
+
+@pytest.fixture
+def tiny():
+    """Network, constructor arguments, transform and its arguments."""
+    return SimpleNamespace(
+        network=tiny_network(),
+        arguments=dict(ARGUMENTS),
+        transform=CompressedSTFT(**TRANSFORM),
+        transform_arguments=dict(TRANSFORM),
+    )
+
+
+@pytest.fixture
+def enhancer(tiny):
+    return Enhancer(tiny.network, tiny.transform, 16000, "cpu")
+
+
+@pytest.fixture
+def model_folder(tiny, tmp_path):
+    save_model_folder(
+        tmp_path / "model",
+        "SESAME",
+        tiny.arguments,
+        tiny.transform_arguments,
+        16000,
+        tiny.network.state_dict(),
+    )
+    return tmp_path / "model"
+
+
+@pytest.fixture
+def add_checkpoint():
+    """Writes a checkpoint; the raw weights differ from the averaged ones."""
+
+    def add(run, name, seed, with_average=True, **meta):
+        folder = run / "save" / f"CKPT+{name}"
+        folder.mkdir(parents=True)
+        lines = [f"{key}: {value}" for key, value in meta.items()]
+        (folder / "CKPT.yaml").write_text("\n".join(lines))
+        network = tiny_network(seed)
+        torch.save(tiny_network(seed + 100).state_dict(), folder / "generator.ckpt")
+        if with_average:
+            average = torch.optim.swa_utils.AveragedModel(network)
+            average.update_parameters(network)
+            torch.save(average.state_dict(), folder / "ema.ckpt")
+        return network
+
+    return add
+
+
+@pytest.fixture
+def run(tmp_path, add_checkpoint):
+    """A results folder with one checkpoint; its YAML file would leave a canary."""
+    folder = tmp_path / "run"
+    folder.mkdir()
+    canary = tmp_path / "canary"
+    (folder / "hyperparams.yaml").write_text(HYPERPARAMS.format(canary=canary))
+    network = add_checkpoint(folder, "a", seed=1, unixtime=1.0, epoch=3, pesq=2.5)
+    return SimpleNamespace(folder=folder, canary=canary, network=network)
+
+
+@pytest.fixture
+def noisy_file(tmp_path):
+    """A stereo file at 44100 Hz with 24 bits."""
+    path = tmp_path / "noisy.wav"
+    noise = np.random.default_rng(0).uniform(-0.3, 0.3, (4001, 2))
+    soundfile.write(path, noise, 44100, subtype="PCM_24")
+    return path

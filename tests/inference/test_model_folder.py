@@ -1,0 +1,146 @@
+import json
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from sesame.inference import load_model_folder, save_model_folder
+from sesame.models import SESAME
+
+
+def change_config(folder, change):
+    path = folder / "config.json"
+    config = json.loads(path.read_text())
+    change(config)
+    path.write_text(json.dumps(config))
+
+
+def change_weights(folder, change):
+    path = folder / "model.safetensors"
+    weights = load_file(path)
+    change(weights)
+    save_file(weights, path)
+
+
+def test_a_saved_network_comes_back_in_evaluation_mode(model_folder, tiny):
+    network, transform, sample_rate = load_model_folder(model_folder)
+    assert type(network) is SESAME and not network.training
+    expected = tiny.network.state_dict()
+    actual = network.state_dict()
+    assert list(actual) == list(expected)
+    assert all(torch.equal(actual[name], expected[name]) for name in expected)
+    settings = {name: getattr(transform, name) for name in tiny.transform_arguments}
+    assert settings == tiny.transform_arguments
+    assert sample_rate == 16000
+
+
+def test_defaults_of_today_are_written_out(tiny, tmp_path):
+    arguments = {"num_bins": 33, "channels": 4, "num_blocks": 1, "moe_blocks": []}
+    weights = SESAME(**arguments).state_dict()
+    transform = tiny.transform_arguments
+    save_model_folder(tmp_path, "SESAME", arguments, transform, 16000, weights)
+    written = json.loads((tmp_path / "config.json").read_text())["arguments"]
+    assert written["num_heads"] == 4 and written["top_k"] == 2
+    load_model_folder(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
+def test_a_missing_file_is_named(model_folder, name):
+    (model_folder / name).unlink()
+    with pytest.raises(ValueError, match=f"must hold .*: {name} is missing"):
+        load_model_folder(model_folder)
+
+
+def test_a_missing_folder_is_named(tmp_path):
+    with pytest.raises(ValueError, match=r"absent must hold .* no such folder"):
+        load_model_folder(tmp_path / "absent")
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda c: c.pop("sample_rate"), "missing: sample_rate"),
+        (lambda c: c.update(licence="x"), "unknown: licence"),
+        (lambda c: c.update(format=2), r"format \(2\) must be 1"),
+        (lambda c: c.update(model="Transformer"), r"model \('Transformer'\)"),
+        (lambda c: c.update(model="MetricDiscriminator"), "model .* must be one of"),
+        (lambda c: c.update(model="__builtins__"), "model .* must be one of"),
+        (lambda c: c.update(model=["SESAME"]), "model .* must be one of"),
+        (lambda c: c.update(sample_rate=16000.0), r"sample_rate \(16000.0\)"),
+        (lambda c: c.update(sample_rate=True), r"sample_rate \(True\)"),
+        (lambda c: c.update(arguments=[]), r"arguments of SESAME .* a mapping"),
+        (lambda c: c["arguments"].update(depth=3), "SESAME: unknown: depth"),
+        (lambda c: c["arguments"].update(top_k=9), r"top_k \(9\)"),
+        (lambda c: c["arguments"].update(channels="4"), "SESAME with "),
+        (lambda c: c["arguments"].update(channels={"a": 1}), r"channels .* a value"),
+        (lambda c: c["arguments"].update(num_bins=65), r"num_bins \(65\) .*\(33\)"),
+        (lambda c: c["transform"].pop("exponent"), "transform: missing: exponent"),
+        (lambda c: c["transform"].update(window=1), "transform: unknown: window"),
+        (lambda c: c["transform"].update(n_fft="64"), r"n_fft \('64'\)"),
+        (lambda c: c["transform"].update(hop_length=64), r"hop_length \(64\)"),
+        (lambda c: c["transform"].update(exponent=None), r"exponent \(None\)"),
+    ],
+)
+def test_a_configuration_that_does_not_fit_is_refused(model_folder, change, reason):
+    change_config(model_folder, change)
+    with pytest.raises(ValueError, match=reason) as caught:
+        load_model_folder(model_folder)
+    assert "config.json" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("{", "is not JSON"),
+        ("\xff" * 3, "is not JSON"),
+        ("[" * 100_000, "is not JSON"),
+        ("[]", "must be a mapping"),
+        (" " * 1_000_001, r"\(1000001 bytes\) must be at most"),
+    ],
+)
+def test_a_configuration_that_is_none_is_refused(model_folder, text, reason):
+    (model_folder / "config.json").write_bytes(text.encode("latin-1"))
+    with pytest.raises(ValueError, match=reason):
+        load_model_folder(model_folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda w: w.pop("noise_context.norm.bias"), "missing: noise_context.norm"),
+        (lambda w: w.update(extra=torch.zeros(1)), "unknown: extra"),
+        (
+            lambda w: w.update({"noise_context.norm.bias": torch.zeros(9)}),
+            r"misshapen: noise_context.norm.bias \(9,\) instead of \(2,\)",
+        ),
+        (lambda w: w.clear(), r"missing: .* and \d+ more"),
+    ],
+)
+def test_weights_of_another_network_are_refused(model_folder, change, reason):
+    change_weights(model_folder, change)
+    with pytest.raises(ValueError, match=reason) as caught:
+        load_model_folder(model_folder)
+    assert "model.safetensors" in str(caught.value)
+
+
+@pytest.mark.parametrize("kept", [0, 7, 5000])
+def test_a_cut_weights_file_is_refused(model_folder, kept):
+    path = model_folder / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:kept])
+    with pytest.raises(ValueError, match=r"model\.safetensors"):
+        load_model_folder(model_folder)
+
+
+def test_what_could_not_be_loaded_is_not_saved(tiny, tmp_path):
+    weights = tiny.network.state_dict()
+    weights.pop("noise_context.norm.bias")
+    with pytest.raises(ValueError, match="missing: noise_context"):
+        save_model_folder(
+            tmp_path / "model",
+            "SESAME",
+            tiny.arguments,
+            tiny.transform_arguments,
+            16000,
+            weights,
+        )
+    assert not (tmp_path / "model").exists()
