@@ -3,6 +3,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 OUTPUT ?= results/sesame_mini/1234
+# Threads that spin while they wait take the core that the PESQ worker needs.
+export OMP_WAIT_POLICY ?= PASSIVE
 
 .PHONY: run test lint clean
 

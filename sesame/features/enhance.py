@@ -25,7 +25,7 @@ def enhance_waveform(
 
     Arguments
     ---------
-    network : Callable
+    network : Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
         Maps compressed (magnitude, phase), both (B, F, T), to the same pair.
     transform : CompressedSTFT
         The transform the network was trained with.

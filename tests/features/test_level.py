@@ -1,4 +1,4 @@
-"""Laws of the level: homogeneity, unit level afterwards, silence, extreme amplitudes."""
+"""Laws of the level: homogeneity, unit level after it, silence, extreme values."""
 
 import pytest
 import torch

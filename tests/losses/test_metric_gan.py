@@ -1,4 +1,4 @@
-"""Laws of the metric losses: scale, masking of failed items, gradients for all ranks."""
+"""Laws of the metric losses: scale, failed items, gradients for all ranks."""
 
 import math
 
