@@ -2,9 +2,10 @@
 
 import logging
 import shutil
+from collections.abc import Callable, Mapping
 
 import yaml
-from speechbrain.utils.checkpoints import METAFNAME, Checkpointer
+from speechbrain.utils.checkpoints import METAFNAME, Checkpoint, Checkpointer
 from speechbrain.utils.distributed import ddp_barrier, if_main_process
 from torch.utils.data import DataLoader
 
@@ -33,6 +34,7 @@ class FallbackCheckpointer(Checkpointer):
 
     Example
     -------
+    >>> import torch
     >>> folder = getfixture("tmp_path")
     >>> model = torch.nn.Linear(1, 1)
     >>> checkpointer = FallbackCheckpointer(folder, {"model": model})
@@ -43,46 +45,59 @@ class FallbackCheckpointer(Checkpointer):
     'CKPT+older'
     """
 
-    def __init__(self, *args, **kwargs):
+    def __init__(self, *args: object, **kwargs: object):
         super().__init__(*args, **kwargs)
         self._damaged = set()
 
-    def save_checkpoint(self, *args, **kwargs):
+    def save_checkpoint(
+        self,
+        meta: Mapping | None = None,
+        end_of_epoch: bool = True,
+        name: str | None = None,
+        verbosity: int = logging.INFO,
+    ) -> Checkpoint | None:
         """Saves all recoverables; the folder is renamed when everything is in it.
 
         Arguments
         ---------
-        *args : object
-            As for SpeechBrain's ``Checkpointer.save_checkpoint``.
-        **kwargs : object
-            As for SpeechBrain's ``Checkpointer.save_checkpoint``.
+        meta : Mapping | None
+            Entries of the meta file: plain numbers and text.
+        end_of_epoch : bool
+            Whether an epoch is complete.
+        name : str | None
+            Name of the folder, after a prefix; ``None`` makes one from the time.
+        verbosity : int
+            Level of the message in the log.
 
         Returns
         -------
-        speechbrain.utils.checkpoints.Checkpoint | None
+        Checkpoint | None
             The checkpoint; ``None`` on ranks other than the main one.
         """
-        unfinished = super().save_checkpoint(*args, **kwargs)
+        unfinished = super().save_checkpoint(
+            meta or {}, end_of_epoch, name, verbosity=logging.DEBUG
+        )
         # Every rank may have written a file of its own.
         ddp_barrier()
         finished = None
         if if_main_process():
-            name = unfinished.path.name.removeprefix(UNFINISHED_PREFIX)
-            folder = unfinished.path.with_name(name)
+            folder = unfinished.path
+            folder = folder.with_name(folder.name.removeprefix(UNFINISHED_PREFIX))
             if folder.exists():
                 shutil.rmtree(folder)
             unfinished.path.rename(folder)
             files = {k: folder / p.name for k, p in unfinished.paramfiles.items()}
             finished = unfinished._replace(path=folder, paramfiles=files)
+            logger.log(verbosity, "Saved the checkpoint %s", folder)
         ddp_barrier()
         return finished
 
-    def load_checkpoint(self, checkpoint):
+    def load_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Loads all recoverables.
 
         Arguments
         ---------
-        checkpoint : speechbrain.utils.checkpoints.Checkpoint
+        checkpoint : Checkpoint
             Checkpoint to load.
 
         Raises
@@ -122,24 +137,28 @@ class FallbackCheckpointer(Checkpointer):
         return _unfinished(super()._custom_checkpoint_dirpath(name))
 
     def recover_if_possible(
-        self, importance_key=None, max_key=None, min_key=None, ckpt_predicate=None
-    ):
+        self,
+        importance_key: Callable | None = None,
+        max_key: str | None = None,
+        min_key: str | None = None,
+        ckpt_predicate: Callable | None = None,
+    ) -> Checkpoint | None:
         """Loads the first candidate that is intact.
 
         Arguments
         ---------
-        importance_key : callable | None
+        importance_key : Callable | None
             Sort key of the candidates; ``None`` with no other key: newest first.
         max_key : str | None
             Meta entry whose highest value comes first.
         min_key : str | None
             Meta entry whose lowest value comes first.
-        ckpt_predicate : callable | None
+        ckpt_predicate : Callable | None
             Filter of the candidates.
 
         Returns
         -------
-        speechbrain.utils.checkpoints.Checkpoint | None
+        Checkpoint | None
             The checkpoint that was loaded; ``None`` where there are none at all.
 
         Raises

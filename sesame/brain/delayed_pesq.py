@@ -3,6 +3,7 @@
 import logging
 from collections import deque
 from functools import partial
+from pathlib import Path
 
 import torch
 from speechbrain.utils.checkpoints import (
@@ -97,24 +98,24 @@ class DelayedPESQ:
         return enhanced, clean, torch.tensor(scores, device=enhanced.device)
 
     @mark_as_saver
-    def save(self, path) -> None:
+    def save(self, path: Path) -> None:
         """Saves the waveforms that wait; their scores are computed again on loading.
 
         Arguments
         ---------
-        path : pathlib.Path
+        path : Path
             File of the main rank; rank r > 0 adds ``.rank<r>``.
         """
         waiting = [(e.cpu(), c.cpu()) for e, c, _ in self._line]
         torch.save({"waiting": waiting}, _rank_path(path))
 
     @mark_as_loader
-    def load(self, path, end_of_epoch) -> None:
+    def load(self, path: Path, end_of_epoch: bool) -> None:
         """Puts the saved waveforms back in line.
 
         Arguments
         ---------
-        path : pathlib.Path
+        path : Path
             As for ``save``. A rank whose file is absent (another number of processes)
             starts with an empty line.
         end_of_epoch : bool

@@ -2,6 +2,8 @@
 
 import speechbrain as sb
 import torch
+from speechbrain.dataio.batch import PaddedBatch
+from speechbrain.utils.checkpoints import Checkpointer
 
 from sesame.brain.delayed_pesq import DelayedPESQ
 from sesame.brain.training import SystemBrain
@@ -36,6 +38,8 @@ class EnhancementBrain(SystemBrain):
     Validation and test enhance whole utterances with the averaged weights (EMA), one at
     a time, shared out over the ranks.
 
+    A value that is missing from ``hparams`` and the precision fp16 are ValueErrors.
+
     Source: yxlu-0102/MP-SENet@89932cf, train.py, for the losses and their order.
     Differs: docs/deviations.md.
 
@@ -47,13 +51,8 @@ class EnhancementBrain(SystemBrain):
         Values named in ``HPARAMS_NEEDED``; see ``hparams/sesame.yaml``.
     run_opts : dict | None
         SpeechBrain run options; ``precision`` is fp32 or bf16.
-    checkpointer : speechbrain.utils.checkpoints.Checkpointer | None
+    checkpointer : Checkpointer | None
         Waiting PESQ jobs are added to what ``SystemBrain`` saves.
-
-    Raises
-    ------
-    ValueError
-        If a value is missing from ``hparams``, or the precision is fp16.
     """
 
     HPARAMS_NEEDED = (
@@ -63,7 +62,13 @@ class EnhancementBrain(SystemBrain):
         "pesq_lag",
     )
 
-    def __init__(self, modules, hparams, run_opts=None, checkpointer=None):
+    def __init__(
+        self,
+        modules: dict[str, torch.nn.Module],
+        hparams: dict,
+        run_opts: dict | None = None,
+        checkpointer: Checkpointer | None = None,
+    ):
         super().__init__(modules, hparams, run_opts, checkpointer)
         self.hparams.transform.to(self.device)
         self.pesq_line = DelayedPESQ(
@@ -71,14 +76,16 @@ class EnhancementBrain(SystemBrain):
         )
         self.add_recoverables(pesq_line=self.pesq_line)
 
-    def compute_forward(self, batch, stage):
+    def compute_forward(
+        self, batch: PaddedBatch, stage: sb.Stage
+    ) -> dict[str, torch.Tensor] | list[torch.Tensor]:
         """Enhances a batch.
 
         Arguments
         ---------
-        batch : speechbrain.dataio.batch.PaddedBatch
+        batch : PaddedBatch
             With ``noisy_sig`` and ``clean_sig``.
-        stage : speechbrain.Stage
+        stage : sb.Stage
             Training keeps the spectra for the losses; otherwise only waveforms are
             made, each utterance on its own and without padding.
 
@@ -118,16 +125,21 @@ class EnhancementBrain(SystemBrain):
             "clean_phase": clean_phase,
         }
 
-    def compute_objectives(self, predictions, batch, stage):
+    def compute_objectives(
+        self,
+        predictions: dict[str, torch.Tensor] | list[torch.Tensor],
+        batch: PaddedBatch,
+        stage: sb.Stage,
+    ) -> torch.Tensor:
         """Weighs the losses of the generator, or hands an utterance to the metrics.
 
         Arguments
         ---------
         predictions : dict[str, torch.Tensor] | list[torch.Tensor]
             What ``compute_forward`` returned.
-        batch : speechbrain.dataio.batch.PaddedBatch
+        batch : PaddedBatch
             The batch.
-        stage : speechbrain.Stage
+        stage : sb.Stage
             Validation and test: the returned value is the mean absolute error of the
             waveform; the metrics follow at the end of the stage.
 
@@ -169,12 +181,12 @@ class EnhancementBrain(SystemBrain):
         self.statistics.add(terms)
         return weighted_sum(terms, weights)
 
-    def fit_batch(self, batch):
+    def fit_batch(self, batch: PaddedBatch) -> torch.Tensor:
         """Trains the discriminator, then the generator, on one batch.
 
         Arguments
         ---------
-        batch : speechbrain.dataio.batch.PaddedBatch
+        batch : PaddedBatch
             The batch.
 
         Returns

@@ -1,5 +1,7 @@
 """What the log of an epoch shows: means of losses and the steps that were skipped."""
 
+from pathlib import Path
+
 import torch
 from speechbrain.utils.checkpoints import (
     mark_as_loader,
@@ -63,12 +65,12 @@ class EpochStatistics:
         self.consecutive_skips = 0
 
     @mark_as_saver
-    def save(self, path) -> None:
+    def save(self, path: Path) -> None:
         """Saves the state, that of the main rank.
 
         Arguments
         ---------
-        path : pathlib.Path
+        path : Path
             File to write.
         """
         state = {
@@ -79,12 +81,12 @@ class EpochStatistics:
         torch.save(state, path)
 
     @mark_as_loader
-    def load(self, path, end_of_epoch) -> None:
+    def load(self, path: Path, end_of_epoch: bool) -> None:
         """Goes on from a saved state.
 
         Arguments
         ---------
-        path : pathlib.Path
+        path : Path
             File to read.
         end_of_epoch : bool
             Not used: the state saved at the end of an epoch is that of a new one.

@@ -114,24 +114,24 @@ class RoutingMonitor:
             _append(rows, Path(csv_path))
 
     @mark_as_saver
-    def save(self, path) -> None:
+    def save(self, path: Path) -> None:
         """Saves the loads of the epoch so far.
 
         Arguments
         ---------
-        path : pathlib.Path
+        path : Path
             File to write.
         """
         load = self._epoch_load
         torch.save({"epoch_load": None if load is None else load.cpu()}, path)
 
     @mark_as_loader
-    def load(self, path, end_of_epoch) -> None:
+    def load(self, path: Path, end_of_epoch: bool) -> None:
         """Goes on from saved loads.
 
         Arguments
         ---------
-        path : pathlib.Path
+        path : Path
             File to read.
         end_of_epoch : bool
             Not used: nothing is saved at the end of an epoch.

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 import torch
+from torch.utils.data import Dataset
 
 from sesame.brain.workers import WorkerPool, rank_and_world
 from sesame.metrics import format_table, score_pair, summarize, write_scores
@@ -15,12 +16,12 @@ __all__ = ["EvaluationScores", "shard_loader_options", "write_wav"]
 logger = logging.getLogger(__name__)
 
 
-def shard_loader_options(dataset, options: dict) -> dict:
+def shard_loader_options(dataset: Dataset, options: dict) -> dict:
     """Gives each rank every n-th utterance, none of them twice.
 
     Arguments
     ---------
-    dataset : torch.utils.data.Dataset
+    dataset : Dataset
         The whole set.
     options : dict
         Options of the data loader; left alone when there is one process.

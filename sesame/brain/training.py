@@ -5,8 +5,11 @@ from pathlib import Path
 
 import speechbrain as sb
 import torch
+from speechbrain.dataio.batch import PaddedBatch
+from speechbrain.utils.checkpoints import Checkpointer
 from speechbrain.utils.distributed import if_main_process
 from speechbrain.utils.optimizers import rm_vector_weight_decay
+from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from sesame.brain.epoch_statistics import EpochStatistics
@@ -36,7 +39,7 @@ class SystemBrain(sb.Brain):
         Values named in ``HPARAMS_NEEDED``; see ``hparams/sesame.yaml``.
     run_opts : dict | None
         SpeechBrain run options; ``precision`` is fp32 or bf16.
-    checkpointer : speechbrain.utils.checkpoints.Checkpointer | None
+    checkpointer : Checkpointer | None
         Optimisers, schedules, averaged weights and statistics are added to it.
 
     Raises
@@ -65,7 +68,13 @@ class SystemBrain(sb.Brain):
         "tensorboard_logger",
     )
 
-    def __init__(self, modules, hparams, run_opts=None, checkpointer=None):
+    def __init__(
+        self,
+        modules: dict[str, torch.nn.Module],
+        hparams: dict,
+        run_opts: dict | None = None,
+        checkpointer: Checkpointer | None = None,
+    ):
         needed = {*self.HPARAMS_NEEDED, *(f"{name}_optimizer" for name in modules)}
         missing = sorted(needed - set(hparams))
         if missing:
@@ -99,7 +108,7 @@ class SystemBrain(sb.Brain):
 
     # ------------------------------------------------------------------ set-up
 
-    def add_recoverables(self, **recoverables):
+    def add_recoverables(self, **recoverables: object) -> None:
         """Makes objects part of the checkpoints, where there are any.
 
         Arguments
@@ -110,7 +119,7 @@ class SystemBrain(sb.Brain):
         if self.checkpointer is not None:
             self.checkpointer.add_recoverables(recoverables)
 
-    def init_optimizers(self):
+    def init_optimizers(self) -> None:
         """Makes the optimisers and schedules; all are part of checkpoints."""
         self.optimizers_dict = {}
         for name, module in self.modules.items():
@@ -132,23 +141,29 @@ class SystemBrain(sb.Brain):
                 }
             )
 
-    def make_dataloader(self, dataset, stage, ckpt_prefix="dataloader-", **options):
+    def make_dataloader(
+        self,
+        dataset: Dataset,
+        stage: sb.Stage,
+        ckpt_prefix: str | None = "dataloader-",
+        **options: object,
+    ) -> DataLoader:
         """Shares validation and test utterances out over the ranks.
 
         Arguments
         ---------
-        dataset : torch.utils.data.Dataset
+        dataset : Dataset
             Pairs of noisy and clean utterances.
-        stage : speechbrain.Stage
+        stage : sb.Stage
             The training set keeps SpeechBrain's own sampling.
         ckpt_prefix : str | None
             Name under which the position in the data is saved.
-        **options : dict
+        **options : object
             Options of ``torch.utils.data.DataLoader``.
 
         Returns
         -------
-        torch.utils.data.DataLoader
+        DataLoader
             The loader of this rank.
         """
         if stage != sb.Stage.TRAIN:
@@ -157,7 +172,7 @@ class SystemBrain(sb.Brain):
 
     # ------------------------------------------------------------------ one batch
 
-    def seed_step(self):
+    def seed_step(self) -> None:
         """Seeds torch for one batch.
 
         Random numbers then depend on the position in the run only: a resumed run
@@ -166,7 +181,7 @@ class SystemBrain(sb.Brain):
         rank, _ = rank_and_world()
         torch.manual_seed(hash((self.hparams.seed, self.epoch, self.step, rank)))
 
-    def take_step(self, name) -> bool:
+    def take_step(self, name: str) -> bool:
         """Applies the gradients of one module unless they are not finite.
 
         Arguments
@@ -185,9 +200,10 @@ class SystemBrain(sb.Brain):
             If too many steps of the generator in a row had to be skipped.
         """
         stepped = gradient_step(self.optimizers_dict[name], self.max_grad_norm)
-        self.schedules[name].step()
         statistics = self.statistics
-        if not stepped:
+        if stepped:
+            self.schedules[name].step()
+        else:
             statistics.skipped_steps += 1
             logger.warning("Step of the %s skipped: gradients not finite", name)
         if name == "generator":
@@ -200,20 +216,14 @@ class SystemBrain(sb.Brain):
                 )
         return stepped
 
-    def on_fit_batch_end(self, batch, outputs, loss, should_step):
-        """Shows the state of training below the progress bar.
-
-        Arguments
-        ---------
-        batch : speechbrain.dataio.batch.PaddedBatch
-            Not used.
-        outputs : dict[str, torch.Tensor]
-            Not used.
-        loss : torch.Tensor
-            Not used: SpeechBrain's bar has its mean.
-        should_step : bool
-            Whether this batch ended an optimiser step.
-        """
+    def on_fit_batch_end(
+        self,
+        batch: PaddedBatch,
+        outputs: dict[str, torch.Tensor],
+        loss: torch.Tensor,
+        should_step: bool,
+    ) -> None:
+        """Shows the state of training below the progress bar, which has the loss."""
         if self.status_line is not None and should_step:
             means = self.statistics.means()
             shown = ("discriminator", "metric", "pesq")
@@ -225,12 +235,12 @@ class SystemBrain(sb.Brain):
 
     # ------------------------------------------------------------------ stages
 
-    def on_stage_start(self, stage, epoch=None):
+    def on_stage_start(self, stage: sb.Stage, epoch: int | None = None) -> None:
         """Prepares a stage.
 
         Arguments
         ---------
-        stage : speechbrain.Stage
+        stage : sb.Stage
             The stage that begins.
         epoch : int | None
             Its epoch, from 1.
@@ -251,12 +261,14 @@ class SystemBrain(sb.Brain):
                 with_noisy=stage == sb.Stage.TEST,
             )
 
-    def on_stage_end(self, stage, stage_loss, epoch=None):
+    def on_stage_end(
+        self, stage: sb.Stage, stage_loss: float, epoch: int | None = None
+    ) -> None:
         """Logs a stage; after validation saves, after the test writes the scores.
 
         Arguments
         ---------
-        stage : speechbrain.Stage
+        stage : sb.Stage
             The stage that ends.
         stage_loss : float
             Mean of its losses on this rank.
@@ -264,23 +276,9 @@ class SystemBrain(sb.Brain):
             Its epoch, from 1.
         """
         if stage == sb.Stage.TRAIN:
-            if self.status_line is not None:
-                self.status_line.close()
-                self.status_line = None
-            statistics = self.statistics
-            self.train_stats = {"loss": float(stage_loss)} | statistics.means()
-            if statistics.skipped_steps:
-                self.train_stats["skipped_steps"] = statistics.skipped_steps
-            # Not at the start of an epoch: one that is resumed has counted already.
-            statistics.clear()
-            folder = self.hparams.output_folder
-            self.routing.finish_epoch(
-                epoch, f"{folder}/routing.csv" if if_main_process() else None
-            )
-            return
-        summary = self.scores.gather()
-        means = {name: float(entry["mean"]) for name, entry in summary.items()}
-        if stage == sb.Stage.VALID:
+            self._finish_training_epoch(stage_loss, epoch)
+        elif stage == sb.Stage.VALID:
+            means = self._mean_scores()
             rate = self.schedules["generator"].get_last_lr()[0]
             self._log(
                 {"epoch": epoch, "learning_rate": rate},
@@ -289,12 +287,16 @@ class SystemBrain(sb.Brain):
             )
             self._save_epoch(epoch, means[self.hparams.selection_metric])
         else:
-            self._log({"epoch loaded": self.loaded_epoch}, test_stats=means)
+            self._log(
+                {"epoch loaded": self.loaded_epoch}, test_stats=self._mean_scores()
+            )
             if if_main_process():
                 self.scores.write(self.hparams.output_folder)
             self.pool.close()
 
-    def on_evaluate_start(self, max_key=None, min_key=None):
+    def on_evaluate_start(
+        self, max_key: str | None = None, min_key: str | None = None
+    ) -> None:
         """Loads the best checkpoint and remembers which it was.
 
         Without any score among the checkpoints the newest is loaded.
@@ -324,16 +326,18 @@ class SystemBrain(sb.Brain):
 
     # ------------------------------------------------------------------ parts
 
-    def score_utterances(self, enhanced, batch, stage) -> torch.Tensor:
+    def score_utterances(
+        self, enhanced: list[torch.Tensor], batch: PaddedBatch, stage: sb.Stage
+    ) -> torch.Tensor:
         """Hands enhanced utterances to the metrics; the test also writes them.
 
         Arguments
         ---------
         enhanced : list[torch.Tensor]
             Waveforms (1, L), each of its own length.
-        batch : speechbrain.dataio.batch.PaddedBatch
+        batch : PaddedBatch
             The batch they come from.
-        stage : speechbrain.Stage
+        stage : sb.Stage
             Validation or test.
 
         Returns
@@ -353,6 +357,25 @@ class SystemBrain(sb.Brain):
                 path = Path(self.hparams.enhanced_folder) / f"{batch.id[i]}.wav"
                 write_wav(path, signals[0], self.hparams.sample_rate)
         return torch.stack(errors).mean()
+
+    def _finish_training_epoch(self, loss, epoch):
+        if self.status_line is not None:
+            self.status_line.close()
+            self.status_line = None
+        statistics = self.statistics
+        self.train_stats = {"loss": float(loss)} | statistics.means()
+        if statistics.skipped_steps:
+            self.train_stats["skipped_steps"] = statistics.skipped_steps
+        # Not at the start of an epoch: one that is resumed has counted already.
+        statistics.clear()
+        folder = self.hparams.output_folder
+        self.routing.finish_epoch(
+            epoch, f"{folder}/routing.csv" if if_main_process() else None
+        )
+
+    def _mean_scores(self):
+        summary = self.scores.gather()
+        return {name: float(entry["mean"]) for name, entry in summary.items()}
 
     def _log(self, meta, **stats):
         for stats_logger in self.loggers:

@@ -59,7 +59,7 @@ class WorkerPool:
         self.num_workers = num_workers
         self._executor = None
 
-    def submit(self, function: Callable, *arguments) -> Future:
+    def submit(self, function: Callable, *arguments: object) -> Future:
         """Queues a call.
 
         Arguments

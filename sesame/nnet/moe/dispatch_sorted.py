@@ -133,6 +133,7 @@ class _GroupedLinear(torch.autograd.Function):
         return tokens_grad, weight_grad, bias_grad, gates_grad, None, None, None
 
 
+@torch.compiler.disable  # slices differ from batch to batch
 def grouped_linear_experts(
     tokens: torch.Tensor,
     weight: torch.Tensor,
@@ -203,6 +204,7 @@ class _SelectRows(torch.autograd.Function):
         return copies.unflatten(0, position.shape).sum(1), None, None
 
 
+@torch.compiler.disable  # slices differ from batch to batch
 def sorted_experts(
     tokens: torch.Tensor,
     expert_ids: torch.Tensor,

@@ -1,0 +1,215 @@
+"""The YAML files: complete, without dead keys, consistent with each other."""
+
+import ast
+import inspect
+import math
+import re
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from hyperpyyaml import load_hyperpyyaml
+from speechbrain.dataio.batch import PaddedBatch
+from speechbrain.utils.run_opts import RunOptions
+
+ROOT = Path(__file__).resolve().parent.parent
+FILES = {path.stem: path for path in sorted((ROOT / "hparams").glob("*.yaml"))}
+every_file = pytest.mark.parametrize("name", FILES)
+
+SIZES = {"n_fft", "hop_length", "segment_length", "batch_size", "learning_rate"}
+SIZES |= {"lr_schedule", "ema_decay", "number_of_epochs", "ckpt_interval_minutes"}
+SIZES |= {"num_workers", "pesq_workers", "data_folder", "output_folder"}
+SIZES |= {f"generator.{name}" for name in ("channels", "num_blocks", "dense_depth")}
+SIZES |= {f"generator.{name}" for name in ("moe_blocks", "num_experts")}
+SIZES |= {"generator.noise_context_dim", "prepare_data.resampled_folder"}
+PHASES = ("instantaneous_phase", "group_delay", "angular_frequency")
+# What a file may have other than sesame.yaml: keys, and all that lies below them.
+DIFFERENCES = {
+    "mp_senet": {"output_folder", "generator", "expert_bias_speed"}
+    | {"loss_weights.load_balance", "loss_weights.router_z"},
+    "sesame_mini": SIZES | {"expert_bias_speed"},
+    "sesame_small": SIZES
+    | {"train_set", "valid_set", "test_set", "crop", "valid_speakers", "test_folder"}
+    | {"prepare_data"}
+    | {f"loss_weights.{name}" for name in PHASES},
+}
+MOST_PARAMETERS = {"sesame_small": 600_000}
+PARAMETERS = {"mp_senet": 2_263_372, "discriminator": 181_650}
+
+
+def _load(name, tmp_path, **overrides):
+    overrides = {
+        "data_folder": str(ROOT / "data" / "minibank"),
+        "output_folder": str(tmp_path),
+    } | overrides
+    with FILES[name].open(encoding="utf-8") as file:
+        return load_hyperpyyaml(file, overrides)
+
+
+def _brain(hparams):
+    return hparams["brain"](
+        modules=hparams["modules"],
+        hparams=hparams,
+        run_opts={"device": "cpu", "noprogressbar": True},
+        checkpointer=hparams["checkpointer"],
+    )
+
+
+def _keys(name):
+    root = yaml.compose(FILES[name].read_text(encoding="utf-8"))
+    return [key.value for key, _ in root.value]
+
+
+def _flat(node, prefix=""):
+    """Dotted key -> tag and value, references unresolved."""
+    if isinstance(node, yaml.MappingNode):
+        flat = {prefix: node.tag}
+        for key, value in node.value:
+            flat |= _flat(value, f"{prefix}.{key.value}".lstrip("."))
+        return flat
+    if isinstance(node, yaml.SequenceNode):
+        return {prefix: [list(_flat(item).values()) for item in node.value]}
+    return {prefix: (node.tag, node.value)}
+
+
+def _count(module):
+    return sum(p.numel() for p in module.parameters())
+
+
+# ----------------------------------------------------------------- they work
+
+
+@every_file
+def test_every_file_builds_a_brain_with_its_optimisers(name, tmp_path):
+    hparams = _load(name, tmp_path)
+    brain = _brain(hparams)
+    brain.init_optimizers()
+    assert brain.optimizers_dict.keys() == hparams["modules"].keys()
+    for key, optimizer in brain.optimizers_dict.items():
+        known = {p for group in optimizer.param_groups for p in group["params"]}
+        assert known == set(hparams["modules"][key].parameters())
+
+
+@every_file
+def test_one_step_works_with_exactly_the_weights_of_the_file(name, tmp_path):
+    """A weight without its term, or a term without its weight, is an error."""
+    hparams = _load(
+        name, tmp_path, generator={"channels": 4, "dense_depth": 1}, pesq_workers=0
+    )
+    brain = _brain(hparams)
+    brain.on_fit_start()
+    brain.modules.train()
+    brain.epoch = brain.step = 1
+    noise = torch.randn(2, 8000)
+    items = [{"id": "0", "noisy_sig": noise[0] + noise[1], "clean_sig": noise[0]}]
+    assert math.isfinite(brain.fit_batch(PaddedBatch(items)))
+    terms = set(brain.statistics.means()) - {"discriminator", "pesq"}
+    assert terms == set(hparams["loss_weights"])
+    assert brain.statistics.skipped_steps == 0
+
+
+@every_file
+def test_the_parts_of_a_network_are_not_shared_by_accident(name, tmp_path):
+    for module in _load(name, tmp_path)["modules"].values():
+        once = dict(module.named_parameters())
+        twice = dict(module.named_parameters(remove_duplicate=False))
+        assert once.keys() == twice.keys()
+        buffers = dict(module.named_buffers(remove_duplicate=False))
+        assert len({id(b) for b in buffers.values()}) == len(buffers)
+
+
+@every_file
+def test_networks_have_the_sizes_they_should(name, tmp_path):
+    hparams = _load(name, tmp_path)
+    assert _count(hparams["discriminator"]) == PARAMETERS["discriminator"]
+    generator = _count(hparams["generator"])
+    assert generator <= MOST_PARAMETERS.get(name, math.inf)
+    assert generator == PARAMETERS.get(name, generator)
+
+
+def test_mp_senet_and_sesame_differ_by_their_experts_only(tmp_path):
+    dense = _load("mp_senet", tmp_path)["generator"].state_dict()
+    sparse = _load("sesame", tmp_path, generator={"moe_blocks": []})["generator"]
+    sizes = {name: tensor.shape for name, tensor in sparse.state_dict().items()}
+    assert sizes == {name: tensor.shape for name, tensor in dense.items()}
+
+
+@every_file
+def test_the_rate_warms_up_from_nearly_nothing_and_falls(name, tmp_path):
+    schedule = _load(name, tmp_path)["lr_schedule"]
+    factors = [schedule(step) for step in range(3000)]
+    assert factors[0] < 0.1 and max(factors) == 1.0 and factors[-1] < 1.0
+
+
+# ----------------------------------------------------------------- no dead keys
+
+
+@every_file
+def test_every_key_is_used(name, tmp_path):
+    text = FILES[name].read_text(encoding="utf-8")
+    brain = _load(name, tmp_path)["brain"]
+    used = set(re.findall(r'hparams\["(\w+)"\]', (ROOT / "train.py").read_text()))
+    used |= set(RunOptions().as_dict()) | {"__set_seed"}
+    used |= set(brain.HPARAMS_NEEDED)
+    used |= {f"{module}_optimizer" for module in _load(name, tmp_path)["modules"]}
+    for key in _keys(name):
+        _, _, below = text.partition(f"\n{key}:")
+        assert key in used or f"<{key}>" in below, f"{key} is not used"
+
+
+def test_the_brain_reads_every_value_it_asks_for():
+    from sesame.brain import EnhancementBrain
+
+    read = set()
+    for owner in EnhancementBrain.__mro__:
+        if owner.__module__.startswith("sesame."):
+            tree = ast.parse(inspect.getsource(inspect.getmodule(owner)))
+            for node in ast.walk(tree):
+                if isinstance(node, ast.Attribute):
+                    if ast.unparse(node.value) == "self.hparams":
+                        read.add(node.attr)
+    assert read == set(EnhancementBrain.HPARAMS_NEEDED)
+
+
+@every_file
+def test_keys_reach_the_yaml_file_from_the_command_line(name):
+    """argparse takes an abbreviation of a run option for the option itself."""
+    options = set(RunOptions().as_dict())
+    for key in set(_keys(name)) - options:
+        _, _, overrides = RunOptions.from_command_line_args(
+            ["a.yaml", f"--{key}", "value"]
+        )
+        assert overrides == f"{key}: value"
+
+
+@every_file
+def test_folders_follow_the_output_folder(name, tmp_path):
+    hparams = _load(name, tmp_path, output_folder=str(tmp_path / "elsewhere"))
+    for key in ("save_folder", "enhanced_folder"):
+        assert Path(hparams[key]).is_relative_to(tmp_path / "elsewhere")
+    assert hparams["checkpointer"].checkpoints_dir == Path(hparams["save_folder"])
+    text = FILES[name].read_text(encoding="utf-8")
+    assert f"output_folder: !ref results/{name}/<seed>" in text
+
+
+# ----------------------------------------------------------------- they agree
+
+
+def test_every_file_is_compared_with_sesame():
+    assert set(FILES) == {"sesame", *DIFFERENCES}, (
+        "add the file to DIFFERENCES in this test, with what it may have of its own"
+    )
+
+
+@pytest.mark.parametrize("name", DIFFERENCES)
+def test_values_agree_with_those_of_sesame_unless_a_difference_is_meant(name):
+    ours, base = (
+        _flat(yaml.compose(FILES[key].read_text(encoding="utf-8")))
+        for key in (name, "sesame")
+    )
+    different = {k for k in ours.keys() | base.keys() if ours.get(k) != base.get(k)}
+    for key in different:
+        parts = key.split(".")
+        above = {".".join(parts[: i + 1]) for i in range(len(parts))}
+        assert above & DIFFERENCES[name], f"{key}: {ours.get(key)}, {base.get(key)}"

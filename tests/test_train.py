@@ -1,0 +1,124 @@
+"""The documented commands, as a user types them."""
+
+import csv
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+RECIPE = ROOT / "recipes" / "VoicebankDEMAND" / "sesame"
+TINY = {
+    "n_fft": 128,
+    "hop_length": 64,
+    "segment_length": 8000,
+    "batch_size": 2,
+    "num_workers": 0,
+    "pesq_workers": 0,
+    "generator": '{"channels": 4, "num_blocks": 1, "num_heads": 1, "dense_depth": 1, '
+    '"moe_blocks": [0], "num_experts": 2, "noise_context_dim": 2}',
+    "discriminator": '{"channels": 2}',
+}
+ONE_STEP = ("--debug", "--debug_persistently", "--debug_batches=1", "--debug_epochs=1")
+
+
+def _train(*flags, folder=ROOT, file="hparams/sesame.yaml", **values):
+    command = [sys.executable, "train.py", file, "--device=cpu", "--noprogressbar"]
+    for name, value in values.items():
+        command += [f"--{name}", str(value)]
+    return subprocess.run(
+        [*command, *flags],
+        cwd=folder,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+def _ids(folder):
+    with (folder / "test_scores.csv").open(encoding="utf-8") as file:
+        return [row["id"] for row in csv.DictReader(file)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("folder", [ROOT, RECIPE], ids=["root", "recipe"])
+def test_one_command_trains_tests_and_keeps_what_it_ran(folder, minibank, tmp_path):
+    output = tmp_path / "out"
+    run = _train(
+        *ONE_STEP, folder=folder, data_folder=minibank, output_folder=output, **TINY
+    )
+    assert run.returncode == 0, run.stderr[-3000:]
+    assert "Traceback" not in run.stdout + run.stderr
+    scores = json.loads((output / "test_scores.json").read_text())
+    metrics = ["pesq", "stoi", "estoi", "si_sdr", "ssnr", "csig", "cbak", "covl"]
+    for name in metrics:
+        assert set(scores[name]) == {"mean", "n_scored", "n_total"}
+        assert scores[name]["n_total"] == 1
+    assert len(_ids(output)) == 1
+    assert "epoch loaded: 1" in (output / "train_log.txt").read_text()
+    copy = (output / "train.py").read_text()
+    assert copy == (ROOT / "train.py").read_text()
+    saved = (output / "hyperparams.yaml").read_text()
+    assert f"data_folder: {minibank}" in saved and "n_fft: 128" in saved
+    assert list((output / "save").glob("CKPT+*"))
+
+    if folder == ROOT:
+        _test_only(minibank, output)
+
+
+def _test_only(minibank, output):
+    """Tests a finished run again: no step is taken, all utterances are scored."""
+    shutil.copy(output / "train_log.txt", output / "before.txt")
+    checkpoints = {p: p.stat().st_mtime_ns for p in output.glob("save/CKPT+*/*")}
+    run = _train(
+        "--test_only",
+        data_folder=minibank,
+        output_folder=output,
+        test_metrics="[si_sdr]",
+        **TINY,
+    )
+    assert run.returncode == 0, run.stderr[-3000:]
+    new = (output / "train_log.txt").read_text()
+    new = new.removeprefix((output / "before.txt").read_text())
+    assert "epoch loaded: 1" in new and "train loss" not in new
+    assert len(_ids(output)) == 10
+    after = {p: p.stat().st_mtime_ns for p in output.glob("save/CKPT+*/*")}
+    assert after == checkpoints
+
+
+def test_a_missing_corpus_ends_with_three_ways_to_go_on(tmp_path):
+    absent = tmp_path / "absent"
+    run = _train(data_folder=absent, output_folder=tmp_path / "out", **TINY)
+    assert run.returncode != 0
+    message = run.stdout.strip().splitlines()[-1]
+    assert f"{absent} does not exist" in message
+    for way in (
+        "(1) download",
+        f"python -m sesame.data.download {absent}",
+        "(2) point to",
+        "--data_folder",
+        "(3) train on the small corpus",
+        "hparams/sesame_mini.yaml",
+    ):
+        assert way in message, way
+    assert not list((tmp_path / "out").glob("**/*.json")), "half a manifest"
+
+
+def test_every_option_in_the_usage_text_exists():
+    """What train.py promises in its first lines, SpeechBrain must still have."""
+    from speechbrain.utils.run_opts import RunOptions
+
+    text = (ROOT / "train.py").read_text().split('"""')[1]
+    options = {word.strip("`,.)(") for word in text.split() if "--" in word}
+    options = {word.removeprefix("--").partition("=")[0] for word in options}
+    known = set(RunOptions().as_dict()) | {"standalone", "nproc_per_node"}
+    yaml_text = (ROOT / "hparams" / "sesame.yaml").read_text(encoding="utf-8")
+    known |= {key.value for key, _ in yaml.compose(yaml_text).value}
+    assert options and options <= known, options - known
