@@ -60,9 +60,10 @@ def new_file(path: str | Path) -> Iterator[Path]:
     os.close(handle)
     temporary = Path(name)
     try:
-        # mkstemp makes private files; a result is as readable as any other file.
-        temporary.chmod(0o644)
         yield temporary
+        # mkstemp makes private files, as some writers do; a result is as readable as
+        # any other file.
+        temporary.chmod(0o644)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

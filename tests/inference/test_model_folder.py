@@ -34,6 +34,11 @@ def test_a_saved_network_comes_back_in_evaluation_mode(model_folder, tiny):
     assert sample_rate == 16000
 
 
+def test_everyone_may_read_a_model_folder(model_folder):
+    modes = {path.name: path.stat().st_mode & 0o777 for path in model_folder.iterdir()}
+    assert set(modes.values()) == {0o644}, modes
+
+
 def test_defaults_of_today_are_written_out(tiny, tmp_path):
     arguments = {"num_bins": 33, "channels": 4, "num_blocks": 1, "moe_blocks": []}
     weights = SESAME(**arguments).state_dict()
