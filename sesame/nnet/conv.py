@@ -5,7 +5,12 @@ from einops import rearrange
 from torch import nn
 from torch.nn import functional as F
 
+from sesame.nnet.pieces import piece_size
+
 __all__ = ["ConvUnit", "DenseBlock", "SubPixelConv"]
+
+# Bytes of stacked inputs at a time: what the second- and third-level caches hold.
+_STACK_BYTES = 2**23
 
 
 class ConvUnit(nn.Sequential):
@@ -82,7 +87,8 @@ class DenseBlock(nn.Module):
                 channels,
                 kernel_size=(2 if causal else 3, 3),
                 dilation=(2**index, 1),
-                padding=(0 if causal else 2**index, 1),
+                # Left to the convolution, padding in time slows its gradient twofold.
+                padding=(0, 1),
             )
             for index in range(depth)
         )
@@ -102,12 +108,27 @@ class DenseBlock(nn.Module):
         """
         outputs = [x]  # newest first, the order of the authors' weights
         for layer in self.layers:
-            stacked = torch.cat(outputs, dim=1)
-            if self.causal:
-                # Left to the convolution, this padding slows its gradient twofold.
-                stacked = F.pad(stacked, (0, 0, layer.conv.dilation[0], 0))
-            outputs.insert(0, layer(stacked))
+            convolved = self._convolve(layer.conv, outputs)
+            outputs.insert(0, layer.activation(layer.norm(convolved)))
         return outputs[0]
+
+    def _convolve(self, conv, outputs):
+        frames = outputs[0].shape[2]
+        size = frames
+        if not torch.is_grad_enabled():  # the gradient would need the stack anyway
+            frame_bytes = sum(o[:, :, 0].nbytes for o in outputs)
+            size = piece_size(outputs[0], frames, frame_bytes, _STACK_BYTES)
+        past = conv.dilation[0]
+        future = 0 if self.causal else past
+        pieces = []
+        for start in range(0, frames, size):
+            first, last = start - past, min(start + size, frames) + future
+            stacked = torch.cat([o[:, :, max(first, 0) : last] for o in outputs], dim=1)
+            missing = (max(-first, 0), max(last - frames, 0))
+            if any(missing):
+                stacked = F.pad(stacked, (0, 0, *missing))
+            pieces.append(conv(stacked))
+        return pieces[0] if len(pieces) == 1 else torch.cat(pieces, dim=2)
 
 
 class SubPixelConv(nn.Module):

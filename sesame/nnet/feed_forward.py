@@ -4,7 +4,13 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from sesame.nnet.pieces import piece_size
+
 __all__ = ["GRUFeedForward", "RecurrentBackbone"]
+
+# Bytes of the gates of one direction at a time, and sequences that make a fair product.
+_GATE_BYTES = 2**25
+_MIN_SEQUENCES = 32
 
 
 class RecurrentBackbone(nn.Module):
@@ -57,9 +63,38 @@ class RecurrentBackbone(nn.Module):
             # cuDNN leaves its persistent kernels for bfloat16 recurrences and is two
             # to ten times slower there than in float32 (tf32).
             with torch.autocast("cuda", enabled=False):
-                states, _ = self.gru(x.float())
-        else:
-            states, _ = self.gru(x)
+                return F.leaky_relu(self.gru(x.float())[0], 0.01)
+        parts = [self._read(part) for part in self.split(x)]
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+    def split(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Cuts a batch into runs of sequences that are faster one after the other.
+
+        Arguments
+        ---------
+        x : torch.Tensor
+            Sequences (N, S, C).
+
+        Returns
+        -------
+        tuple[torch.Tensor, ...]
+            Parts (n, S, C) of ``x``, in order.
+        """
+        num_sequences, steps, _ = x.shape
+        # Products of bfloat16 matrices lose more by being short than pages cost.
+        if torch.is_autocast_enabled("cpu"):
+            return (x,)
+        gate_bytes = 3 * self.gru.hidden_size * steps * x.element_size()
+        return x.split(
+            piece_size(x, num_sequences, gate_bytes, _GATE_BYTES, _MIN_SEQUENCES)
+        )
+
+    def _read(self, x):
+        if x.device.type == "cpu":
+            # With the steps outermost in memory, the bias joins the product of the
+            # gates; otherwise it is added in a second pass.
+            x = x.transpose(0, 1).contiguous().transpose(0, 1)
+        states, _ = self.gru(x)
         return F.leaky_relu(states, 0.01)
 
 

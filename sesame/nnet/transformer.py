@@ -3,6 +3,8 @@
 import torch
 from torch import nn
 
+from sesame.nnet.feed_forward import GRUFeedForward
+
 __all__ = ["TransformerLayer"]
 
 
@@ -18,7 +20,7 @@ class TransformerLayer(nn.Module):
     channels : int
         Width C.
     attention : nn.Module
-        Maps (N, S, C) to (N, S, C).
+        Maps (N, S, C) to (N, S, C), each sequence on its own.
     feed_forward : nn.Module
         Maps (N, S, C) and a context (or None) to (N, S, C).
 
@@ -56,6 +58,15 @@ class TransformerLayer(nn.Module):
         torch.Tensor
             (N, S, C).
         """
+        if not isinstance(self.feed_forward, GRUFeedForward):
+            return self._transform(x, context)
+        # A dense layer keeps sequences apart: each run of them can go all the way
+        # while it is in the cache. The routing of a sparse layer spans the batch.
+        runs = self.feed_forward.backbone.split(x)
+        transformed = [self._transform(run) for run in runs]
+        return transformed[0] if len(runs) == 1 else torch.cat(transformed)
+
+    def _transform(self, x, context=None):
         x = x + self.attention(self.attention_norm(x))
         x = x + self.feed_forward(self.feed_forward_norm(x), context)
         return self.output_norm(x)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from sesame.nnet import ConvUnit, DenseBlock, SubPixelConv
+from sesame.nnet import ConvUnit, DenseBlock, SubPixelConv, conv
 
 
 def bare_block(depth, causal):
@@ -91,6 +91,25 @@ def test_training_and_evaluation_give_the_same(causal):
     with torch.no_grad():
         quiet = block.eval()(x)
     assert torch.equal(block.train()(x), quiet)
+
+
+@pytest.mark.parametrize("causal", [True, False])
+@pytest.mark.parametrize("frames", [1, 7, 20])
+def test_pieces_of_the_plane_give_the_same_as_the_whole(monkeypatch, causal, frames):
+    block = DenseBlock(3, 4, causal).double()
+    x = torch.randn(2, 3, frames, 5, dtype=torch.float64)
+    whole = block(x)
+    lengths = []
+    for layer in block.layers:
+        layer.conv.register_forward_hook(
+            lambda module, inputs, output: lengths.append(output.shape[2])
+        )
+    monkeypatch.setattr(conv, "_STACK_BYTES", 8 * x[:, :, 0].nbytes)
+    with torch.no_grad():
+        pieces = block(x)
+    assert len(lengths) > 4 or frames == 1
+    assert sum(lengths) == 4 * frames
+    torch.testing.assert_close(pieces, whole, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("factor", [2, 3])

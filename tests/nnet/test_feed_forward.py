@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from sesame.nnet import GRUFeedForward, RecurrentBackbone
+from sesame.nnet import GRUFeedForward, RecurrentBackbone, feed_forward
 
 
 def test_equals_the_gru_equations_unrolled_by_hand():
@@ -60,6 +60,21 @@ def test_negative_states_keep_a_hundredth():
     ratio = backbone(x) / states
     assert torch.allclose(ratio[states < 0], torch.tensor(0.01).double())
     assert torch.allclose(ratio[states > 0], torch.tensor(1.0).double())
+
+
+@pytest.mark.parametrize("module", [RecurrentBackbone(3, 4), GRUFeedForward(3)])
+def test_parts_of_a_batch_give_the_same_as_the_whole(monkeypatch, module):
+    module = module.double()
+    x = torch.randn(101, 5, 3, dtype=torch.float64, requires_grad=True)
+    whole = module(x)
+    (gradient,) = torch.autograd.grad(whole.square().sum(), x)
+    monkeypatch.setattr(feed_forward, "_GATE_BYTES", 1)
+    backbone = getattr(module, "backbone", module)
+    assert [len(part) for part in backbone.split(x)] == [34, 34, 33]
+    parts = module(x)
+    torch.testing.assert_close(parts, whole, rtol=0, atol=1e-12)
+    (of_parts,) = torch.autograd.grad(parts.square().sum(), x)
+    torch.testing.assert_close(of_parts, gradient, rtol=0, atol=1e-12)
 
 
 def test_context_has_no_influence():

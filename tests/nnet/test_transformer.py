@@ -3,7 +3,13 @@
 import torch
 from torch import nn
 
-from sesame.nnet import GRUFeedForward, SelfAttention, TransformerLayer
+from sesame.nnet import (
+    GRUFeedForward,
+    MoEFeedForward,
+    SelfAttention,
+    TransformerLayer,
+    feed_forward,
+)
 
 
 class Scale(nn.Module):
@@ -48,6 +54,26 @@ def test_sequences_do_not_meet():
     layer = TransformerLayer(8, SelfAttention(8, 2), GRUFeedForward(8)).double()
     x = torch.randn(3, 6, 8, dtype=torch.float64)
     assert torch.allclose(layer(x)[1:2], layer(x[1:2]), atol=1e-12)
+
+
+def test_runs_of_sequences_give_the_same_as_the_whole(monkeypatch):
+    layer = TransformerLayer(8, SelfAttention(8, 2), GRUFeedForward(8)).double()
+    x = torch.randn(101, 6, 8, dtype=torch.float64)
+    whole = layer(x)
+    monkeypatch.setattr(feed_forward, "_GATE_BYTES", 1)
+    sizes = []
+    layer.attention.register_forward_hook(
+        lambda module, inputs, output: sizes.append(len(output))
+    )
+    torch.testing.assert_close(layer(x), whole, rtol=0, atol=1e-12)
+    assert sizes == [34, 34, 33]
+
+
+def test_a_sparse_layer_routes_the_whole_batch_at_once(monkeypatch):
+    monkeypatch.setattr(feed_forward, "_GATE_BYTES", 1)
+    layer = TransformerLayer(8, SelfAttention(8, 2), MoEFeedForward(8, 4, 2))
+    layer(torch.randn(101, 6, 8))
+    assert len(layer.feed_forward.routing.logits) == 101 * 6
 
 
 def test_published_number_of_parameters():

@@ -1,0 +1,172 @@
+"""The benchmark scripts run, report every row, and compare equal networks."""
+
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from sesame.models import SESAME, MPSENet
+from sesame.nnet import SelfAttention
+
+ROOT = Path(__file__).resolve().parent.parent
+SIZES = {"num_bins": 33, "channels": 8, "num_blocks": 2, "num_heads": 2}
+
+
+def load(name):
+    """A module of benchmarks/, which is no package."""
+    path = ROOT / "benchmarks" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(f"benchmarks_{name}", path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+def run(script, *arguments):
+    """Standard output of a script with --quick."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_WAIT_POLICY": "PASSIVE"}
+    done = subprocess.run(
+        [sys.executable, f"benchmarks/{script}", *map(str, arguments), "--quick"],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def row_names(text):
+    """First cells of all tables."""
+    return re.findall(r"^\| (.+?) +\|", text, flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize("attention_only", [False, True])
+def test_the_reference_equals_the_network(attention_only):
+    network = MPSENet(**SIZES).double().eval()
+    reference = load("reference").reference_network(network, attention_only).eval()
+    magnitude, phase = torch.rand(2, 2, 33, 20, dtype=torch.float64)
+    with torch.no_grad():
+        expected = network(magnitude, phase)
+        got = reference(magnitude, phase)
+    for ours, theirs in zip(expected, got, strict=True):
+        torch.testing.assert_close(theirs, ours, rtol=0, atol=1e-9)
+
+
+def test_the_reference_materialises_weights_and_leaves_the_original_alone():
+    network = MPSENet(**SIZES)
+    reference = load("reference").reference_network(network)
+    kinds = [type(module) for module in reference.modules()]
+    assert kinds.count(nn.MultiheadAttention) == 4
+    assert SelfAttention not in kinds
+    assert sum(isinstance(m, SelfAttention) for m in network.modules()) == 4
+
+
+def test_cases_are_measured_in_turn_and_without_the_warm_up():
+    calls = []
+    cases = {name: lambda name=name: calls.append(name) for name in "ab"}
+    samples = load("measure").interleave(cases, repeats=2, warmup=1)
+    assert calls == ["a", "b"] * 3
+    assert [len(case.seconds) for case in samples.values()] == [2, 2]
+
+
+def test_peak_memory_counts_what_is_held_at_once():
+    measure = load("measure")
+
+    def one_after_the_other():
+        for _ in range(3):
+            torch.ones(1000)
+
+    def at_once():
+        return [torch.ones(1000) for _ in range(3)]
+
+    assert measure.peak_memory(one_after_the_other) == pytest.approx(4000, rel=0.1)
+    assert measure.peak_memory(at_once) == pytest.approx(12000, rel=0.1)
+
+
+def test_a_result_is_never_overwritten(tmp_path, capsys):
+    emit = load("report").emit
+    emit("first", str(tmp_path / "results" / "a.md"))
+    with pytest.raises(FileExistsError):
+        emit("second", str(tmp_path / "results" / "a.md"))
+    assert (tmp_path / "results" / "a.md").read_text() == "first\n"
+    assert capsys.readouterr().out == "first\nsecond\n"
+
+
+def test_speed_reports_every_case(tmp_path):
+    output = tmp_path / "speed.md"
+    text = run("speed.py", "--cases", "dense", "memory", "moe", "--output", output)
+    assert output.read_text() == text
+    names = row_names(text)
+    for name in (
+        "reference, float32 / ours, float32",
+        "reference, float32 / ours, bfloat16 autocast",
+        "attention",
+        "time half of a block, reference",
+        "sparse, all blocks / dense",
+    ):
+        assert name in names
+    assert re.search(r"- command: `python benchmarks/speed.py --cases", text)
+    growth = {
+        line.split("|")[1].strip(): float(line.split("|")[5])
+        for line in text.splitlines()
+        if line.startswith(("| attention", "| time half"))
+    }
+    assert growth["attention"] < 4.4 < growth["attention, reference"]
+
+
+@pytest.mark.slow
+def test_speed_reports_the_wait_for_pesq():
+    names = row_names(run("speed.py", "--cases", "pesq"))
+    assert {"pesq_lag 0", "pesq_lag 1"} <= set(names)
+
+
+def test_complexity_has_a_row_for_every_yaml_file():
+    names = row_names(run("complexity.py"))
+    assert {path.stem for path in ROOT.glob("hparams/*.yaml")} <= set(names)
+
+
+def test_complexity_counts_products_of_chosen_experts_only():
+    complexity = load_script("complexity")
+    sizes = {**SIZES, "moe_blocks": [0, 1], "noise_context_dim": 0}
+    magnitude, phase = torch.rand(1, 33, 20), torch.rand(1, 33, 20)
+
+    def products(**arguments):
+        network = SESAME(**sizes, **arguments).eval()
+        return complexity.multiply_accumulates(network, magnitude, phase)["products"]
+
+    tokens, layers, width, channels = 20 * 17, 4, 32, 8
+    one_expert = layers * tokens * width * channels
+    assert products(num_experts=4, top_k=2) - products(num_experts=4, top_k=1) == (
+        one_expert
+    )
+
+
+def test_quality_scores_the_files_of_a_training_run(minibank, tmp_path):
+    enhanced = tmp_path / "enhanced_wavs"
+    enhanced.mkdir()
+    soundfile = pytest.importorskip("soundfile")
+    clean = sorted((minibank / "clean_testset_wav").iterdir())[0]
+    waveform, rate = soundfile.read(clean)
+    soundfile.write(enhanced / f"{clean.stem}.wav", waveform, rate)
+    names = row_names(run("quality.py", tmp_path, minibank))
+    assert {"pesq", "si_sdr", "csig (loizou, int16 scale)"} <= set(names)
+    assert "csig (cmgan, float scale)" in names
+    assert "CMGAN" in names
+
+
+def load_script(name):
+    """A script that imports its neighbours."""
+    folder = str(ROOT / "benchmarks")
+    sys.path.insert(0, folder)
+    try:
+        return load(name)
+    finally:
+        sys.path.remove(folder)
