@@ -50,6 +50,27 @@ def test_starts_like_multihead_attention():
         assert all(0.97 < ratio < 1.03 for ratio in ratios)
 
 
+def test_autocast_on_a_cpu_computes_the_core_in_float32(monkeypatch):
+    dtypes = []
+    core = nn.functional.scaled_dot_product_attention
+
+    def recording(query, key, value):
+        dtypes.append({query.dtype, key.dtype, value.dtype})
+        return core(query, key, value)
+
+    monkeypatch.setattr(
+        "sesame.nnet.attention.F.scaled_dot_product_attention", recording
+    )
+    layer = SelfAttention(8, 2)
+    x = torch.randn(3, 5, 8)
+    expected = layer(x)
+    with torch.autocast("cpu", torch.bfloat16):
+        reduced = layer(x)
+    assert dtypes == [{torch.float32}] * 2
+    assert reduced.dtype == torch.bfloat16
+    torch.testing.assert_close(reduced.float(), expected, rtol=0.02, atol=0.02)
+
+
 def test_permuting_the_steps_permutes_the_output():
     layer = SelfAttention(8, 2).double()
     x = torch.randn(2, 6, 8, dtype=torch.float64)
