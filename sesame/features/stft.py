@@ -20,7 +20,7 @@ class STFT(nn.Module):
     Arguments
     ---------
     n_fft : int
-        Length of the Fourier transform [samples], at least ``win_length``.
+        Length of the Fourier transform [samples], even, at least ``win_length``.
     hop_length : int
         Distance between frames [samples], 1 to ``win_length // 2``; above that the
         last samples of a waveform could not be restored.
@@ -49,6 +49,9 @@ class STFT(nn.Module):
         self, n_fft: int = 400, hop_length: int = 100, win_length: int = 400
     ) -> None:
         super().__init__()
+        # The padding of an odd transform is one sample short of a last frame.
+        if n_fft % 2:
+            raise ValueError(f"n_fft ({n_fft}) must be even")
         if not 2 <= win_length <= n_fft:
             raise ValueError(
                 f"win_length ({win_length}) must be in [2, n_fft ({n_fft})]"

@@ -51,8 +51,10 @@ def si_sdr(estimate: np.ndarray, target: np.ndarray, sample_rate: int) -> Score:
         return Score.missing("target is constant")
     if np.abs(estimate).max() < SILENCE_PEAK:
         return Score.missing("estimate is constant")
-    projection = (estimate @ target) / (target @ target) * target
-    signal = projection @ projection
+    # Sums, not dot products: those depend on the number of BLAS threads in the last
+    # digit, and workers have one thread.
+    projection = np.sum(estimate * target) / np.sum(target**2) * target
+    signal = np.sum(projection**2)
     noise = np.sum((estimate - projection) ** 2)
     if noise <= ROUNDING_ERROR * signal:
         return Score.missing("estimate is a scaled copy of target: SI-SDR unbounded")

@@ -15,7 +15,7 @@ SIZES = [
     (512, 128, 512),
     (400, 160, 320),
     (64, 16, 48),
-    (401, 90, 301),
+    (402, 90, 301),
 ]
 
 
@@ -139,6 +139,7 @@ def test_state_dict_is_empty_and_module_has_no_parameters():
     ("arguments", "message"),
     [
         ((400, 100, 401), r"win_length \(401\) must be in \[2, n_fft \(400\)\]"),
+        ((401, 90, 301), r"n_fft \(401\) must be even"),
         ((400, 100, 1), r"win_length \(1\)"),
         ((400, 0, 400), r"hop_length \(0\) must be in \[1, win_length // 2 \(200\)\]"),
         ((400, 201, 400), r"hop_length \(201\)"),
