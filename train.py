@@ -15,6 +15,7 @@ its newest intact checkpoint when it is started again with the same ``output_fol
 import sys
 
 import speechbrain as sb
+import torch.distributed
 from hyperpyyaml import load_hyperpyyaml
 from speechbrain.utils.distributed import ddp_init_group, run_on_main
 
@@ -49,6 +50,10 @@ def main():
         max_key=hparams["selection_metric"],
         test_loader_kwargs=dict(hparams["test_loader_options"]),
     )
+    # Gloo's threads may still hold Python objects: an interpreter that shuts down
+    # beside them now and then aborts, and torchrun then counts the run as failed.
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 if __name__ == "__main__":
