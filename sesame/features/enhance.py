@@ -14,6 +14,7 @@ def enhance_waveform(
     network: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]],
     transform: CompressedSTFT,
     noisy: Tensor,
+    level: Tensor | None = None,
 ) -> Tensor:
     """Enhances waveforms with a network that maps magnitude and phase.
 
@@ -32,6 +33,9 @@ def enhance_waveform(
     noisy : Tensor
         Waveforms of one length, at the sampling rate the network was trained with.
         A float64 waveform needs a float64 network.
+    level : Tensor | None
+        Level of each, (B, 1), 0 for silence: for the pieces of a longer waveform, which
+        have one level. ``None`` measures ``noisy``.
 
     Returns
     -------
@@ -58,7 +62,7 @@ def enhance_waveform(
         raise ValueError(f"expected a floating-point noisy, got {noisy.dtype}")
     length = noisy.shape[-1]
     waveform = at_least_float32(noisy)
-    level = rms(waveform)
+    level = rms(waveform) if level is None else level
     padding = -length % transform.hop_length
     padded = F.pad(normalize(waveform, level), (0, padding))
     magnitude, phase = network(*transform(padded))

@@ -1,6 +1,7 @@
 """Audio files in and out, and files that are either written whole or not at all."""
 
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,11 +10,73 @@ from typing import NamedTuple
 
 import numpy as np
 import soundfile
-import soxr
 
-__all__ = ["AudioFile", "new_file", "read_audio", "resample", "write_audio"]
+from .resampling import resample
 
-RESAMPLING_QUALITY = "VHQ"
+__all__ = [
+    "MAX_CHANNELS",
+    "MAX_SAMPLE_RATE",
+    "MIN_SAMPLE_RATE",
+    "AudioFile",
+    "AudioInfo",
+    "check_audio",
+    "new_audio_file",
+    "new_file",
+    "read_audio",
+    "read_blocks",
+    "resample",
+    "write_audio",
+]
+
+MIN_SAMPLE_RATE, MAX_SAMPLE_RATE = 4_000, 384_000  # Hz
+MAX_CHANNELS = 32
+BLOCK_FRAMES = 4096
+# Names that libsndfile gives other than the suffix does.
+FORMAT_OF_SUFFIX = {
+    "AIF": "AIFF",
+    "AIFC": "AIFF",
+    "OGA": "OGG",
+    "OPUS": "OGG",
+    "SND": "AU",
+}
+# Sample formats that hold values beyond full scale.
+UNBOUNDED_SUBTYPES = {"FLOAT", "DOUBLE", "VORBIS", "OPUS"}
+# A WAV file counts its bytes with 32 bits.
+MAX_WAV_BYTES = 2**32 - 2**16
+BYTES_PER_SAMPLE = {"PCM_U8": 1, "PCM_S8": 1, "PCM_16": 2, "PCM_24": 3, "DOUBLE": 8}
+WRONG_SIZE = re.compile(r"(\w+) *: (\d+) \(should be (\d+)\)")
+
+
+class AudioInfo(NamedTuple):
+    """What the header of an audio file says.
+
+    Arguments
+    ---------
+    sample_rate : int
+        Hz.
+    channels : int
+        Number of channels.
+    num_frames : int
+        Length [samples per channel]; a damaged file may hold fewer.
+    format : str
+        libsndfile's name of the container.
+    subtype : str
+        libsndfile's name of the sample format.
+    warnings : tuple[str, ...]
+        What is wrong with the header of a file that can be read all the same.
+
+    Example
+    -------
+    >>> AudioInfo(16000, 1, 400, "WAV", "PCM_16", ()).channels
+    1
+    """
+
+    sample_rate: int
+    channels: int
+    num_frames: int
+    format: str
+    subtype: str
+    warnings: tuple[str, ...]
 
 
 class AudioFile(NamedTuple):
@@ -69,6 +132,85 @@ def new_file(path: str | Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def check_audio(path: str | Path) -> AudioInfo:
+    """Reads the header of an audio file and checks it against the limits.
+
+    Arguments
+    ---------
+    path : str | Path
+        Any format that libsndfile reads.
+
+    Returns
+    -------
+    AudioInfo
+        Rate, channels, length and format.
+
+    Raises
+    ------
+    ValueError
+        If the file is missing, is not audio, or its rate or its number of channels is
+        out of range.
+
+    Example
+    -------
+    >>> path = Path(getfixture("tmp_path")) / "a.flac"
+    >>> soundfile.write(path, np.zeros((10, 2)), 8000)
+    >>> check_audio(path)
+    AudioInfo(sample_rate=8000, channels=2, num_frames=10, format='FLAC', ...)
+    """
+    with _open(path) as file:
+        sizes = WRONG_SIZE.findall(file.extra_info)
+        warnings = [
+            f"{path}: its header says {said} bytes ({name}), there are {found}"
+            for name, said, found in sizes[-1:]
+        ]
+        return AudioInfo(
+            file.samplerate,
+            file.channels,
+            file.frames,
+            file.format,
+            file.subtype,
+            tuple(warnings),
+        )
+
+
+def read_blocks(path: str | Path) -> Iterator[np.ndarray]:
+    """Reads an audio file block by block, up to where it can be read.
+
+    Arguments
+    ---------
+    path : str | Path
+        Any format that libsndfile reads.
+
+    Yields
+    ------
+    np.ndarray
+        (channels, n) float64, full scale 1. A damaged file ends early: compare with
+        ``check_audio(path).num_frames``.
+
+    Raises
+    ------
+    ValueError
+        As ``check_audio``.
+
+    Example
+    -------
+    >>> path = Path(getfixture("tmp_path")) / "a.wav"
+    >>> soundfile.write(path, np.zeros((5000, 2)), 8000)
+    >>> [block.shape for block in read_blocks(path)]
+    [(2, 4096), (2, 904)]
+    """
+    with _open(path) as file:
+        while True:
+            try:
+                samples = file.read(BLOCK_FRAMES, dtype="float64", always_2d=True)
+            except soundfile.SoundFileError:
+                return
+            if len(samples) == 0:
+                return
+            yield samples.T
+
+
 def read_audio(path: str | Path) -> AudioFile:
     """Reads all channels of an audio file.
 
@@ -85,7 +227,7 @@ def read_audio(path: str | Path) -> AudioFile:
     Raises
     ------
     ValueError
-        If the file is missing, is not audio or has no sample.
+        As ``check_audio``, or if the file has no sample.
 
     Example
     -------
@@ -94,21 +236,78 @@ def read_audio(path: str | Path) -> AudioFile:
     >>> read_audio(path).waveform.shape
     (2, 10)
     """
-    if not Path(path).is_file():
-        raise ValueError(f"there is no file {path}")
-    try:
-        with soundfile.SoundFile(path) as file:
-            samples = file.read(dtype="float64", always_2d=True)
-            rate, subtype = file.samplerate, file.subtype
-    except (soundfile.SoundFileError, OSError) as error:
-        raise ValueError(f"cannot read {path} as audio: {error}") from error
-    if len(samples) == 0:
+    info = check_audio(path)
+    blocks = list(read_blocks(path))
+    if not blocks:
         raise ValueError(f"{path} has no sample")
-    return AudioFile(samples.T, rate, subtype)
+    return AudioFile(np.concatenate(blocks, axis=-1), info.sample_rate, info.subtype)
+
+
+@contextmanager
+def new_audio_file(
+    path: str | Path, source: AudioInfo, same_format: bool = False
+) -> Iterator[soundfile.SoundFile]:
+    """An audio file to write blocks to; it is there when all went well.
+
+    Arguments
+    ---------
+    path : str | Path
+        File to make or replace; its suffix says the format.
+    source : AudioInfo
+        Rate, channels, length and sample format to keep. Where the format does not have
+        that sample format, its default is taken.
+    same_format : bool
+        Whether the format is that of the source, whatever the suffix.
+
+    Yields
+    ------
+    soundfile.SoundFile
+        Takes blocks (n, channels) with ``write``; integer formats saturate.
+
+    Raises
+    ------
+    ValueError
+        If libsndfile does not know the suffix or cannot write such a file.
+
+    Example
+    -------
+    >>> path = Path(getfixture("tmp_path")) / "a.flac"
+    >>> info = AudioInfo(16000, 2, 10, "WAV", "PCM_24", ())
+    >>> with new_audio_file(path, info) as file:
+    ...     file.write(np.zeros((10, 2)))
+    >>> check_audio(path).subtype
+    'PCM_24'
+    """
+    path = Path(path)
+    container = source.format if same_format else _format_of(path)
+    subtype = source.subtype
+    if not soundfile.check_format(container, subtype):
+        subtype = soundfile.default_subtype(container)
+    size = source.num_frames * source.channels * BYTES_PER_SAMPLE.get(subtype, 4)
+    if container in ("WAV", "WAVEX") and size > MAX_WAV_BYTES:
+        container = "RF64"
+    try:
+        with (
+            new_file(path) as temporary,
+            soundfile.SoundFile(
+                temporary,
+                "w",
+                source.sample_rate,
+                source.channels,
+                subtype,
+                format=container,
+            ) as file,
+        ):
+            yield file
+    except soundfile.SoundFileError as error:
+        raise ValueError(
+            f"cannot write {path} as {container} {subtype}, {source.sample_rate} Hz, "
+            f"{source.channels} channels: {error}"
+        ) from error
 
 
 def write_audio(
-    path: str | Path, waveform: np.ndarray, sample_rate: int, subtype: str | None = None
+    path: str | Path, waveform: np.ndarray, sample_rate: int, subtype: str = ""
 ) -> None:
     """Writes an audio file; integer formats saturate at full scale.
 
@@ -122,8 +321,8 @@ def write_audio(
         Samples, full scale 1.
     sample_rate : int
         Hz.
-    subtype : str | None
-        Sample format; where the file format does not have it, or for ``None``, that
+    subtype : str
+        Sample format; where the file format does not have it, or if empty, that
         format's default.
 
     Raises
@@ -135,56 +334,52 @@ def write_audio(
     -------
     >>> path = Path(getfixture("tmp_path")) / "a.flac"
     >>> write_audio(path, np.zeros((1, 10)), 16000, "FLOAT")
-    >>> read_audio(path).subtype
+    >>> check_audio(path).subtype
     'PCM_16'
     """
-    file_format = Path(path).suffix[1:].upper()
-    if file_format not in soundfile.available_formats():
-        known = ", ".join(sorted(f".{name.lower()}" for name in _common_formats()))
-        raise ValueError(f"suffix of {path} must name an audio format, such as {known}")
-    if subtype is None or not soundfile.check_format(file_format, subtype):
-        subtype = soundfile.default_subtype(file_format)
+    channels, length = waveform.shape
+    info = AudioInfo(sample_rate, channels, length, "", subtype, ())
+    with new_audio_file(path, info) as file:
+        # In blocks: libsndfile's Vorbis encoder keeps what it is given on the stack.
+        for start in range(0, length, BLOCK_FRAMES):
+            file.write(waveform[:, start : start + BLOCK_FRAMES].T)
+
+
+def _open(path: str | Path) -> soundfile.SoundFile:
+    if not Path(path).is_file():
+        what = "is a folder" if Path(path).is_dir() else "there is no such file"
+        raise ValueError(f"cannot read {path}: {what}")
     try:
-        with new_file(path) as temporary:
-            soundfile.write(
-                temporary, waveform.T, sample_rate, subtype=subtype, format=file_format
+        file = soundfile.SoundFile(path)
+    # A headerless format asks for what only a header could say.
+    except (soundfile.SoundFileError, OSError, TypeError) as error:
+        reason = getattr(error, "error_string", error)
+        raise ValueError(f"cannot read {path} as audio: {reason}") from error
+    try:
+        if not MIN_SAMPLE_RATE <= file.samplerate <= MAX_SAMPLE_RATE:
+            raise ValueError(
+                f"sampling rate of {path} ({file.samplerate} Hz) must be in "
+                f"[{MIN_SAMPLE_RATE}, {MAX_SAMPLE_RATE}] Hz"
             )
-    except soundfile.SoundFileError as error:
-        raise ValueError(f"cannot write {path}: {error}") from error
+        if file.channels > MAX_CHANNELS:
+            raise ValueError(
+                f"{path} has {file.channels} channels, {MAX_CHANNELS} are allowed"
+            )
+    except ValueError:
+        file.close()
+        raise
+    return file
 
 
-def resample(waveform: np.ndarray, source_rate: int, target_rate: int) -> np.ndarray:
-    """Resamples each channel.
-
-    Shape: waveform (channels, L) -> (channels, ceil(L * target_rate / source_rate)).
-
-    Arguments
-    ---------
-    waveform : np.ndarray
-        float32 or float64.
-    source_rate : int
-        Hz.
-    target_rate : int
-        Hz.
-
-    Returns
-    -------
-    np.ndarray
-        The same dtype.
-
-    Example
-    -------
-    >>> resample(np.zeros((2, 48_001)), 48_000, 16_000).shape
-    (2, 16001)
-    """
-    if source_rate == target_rate:
-        return waveform
-    length = -(-waveform.shape[-1] * target_rate // source_rate)
-    out = soxr.resample(waveform.T, source_rate, target_rate, RESAMPLING_QUALITY).T
-    # soxr rounds to the nearest length; ours is a rule that others can rely on.
-    missing = max(0, length - out.shape[-1])
-    return np.pad(out, ((0, 0), (0, missing)))[:, :length]
-
-
-def _common_formats() -> set[str]:
-    return {"WAV", "FLAC", "OGG", "MP3", "AIFF"} & set(soundfile.available_formats())
+def _format_of(path: Path) -> str:
+    suffix = path.suffix[1:].upper()
+    name = FORMAT_OF_SUFFIX.get(suffix, suffix)
+    if name not in soundfile.available_formats():
+        known = {"WAV", "FLAC", "OGG", "MP3", "AIFF"} & set(
+            soundfile.available_formats()
+        )
+        raise ValueError(
+            f"suffix of {path} must name an audio format, such as "
+            f"{', '.join(sorted(f'.{name.lower()}' for name in known))}"
+        )
+    return name

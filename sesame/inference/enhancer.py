@@ -1,19 +1,24 @@
 """The enhancer: any waveform in, the same kind of waveform out."""
 
 import operator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sesame.features import CompressedSTFT, enhance_waveform
+from sesame.features import CompressedSTFT
 
-from .audio_files import resample
-from .model_folder import MAX_SAMPLE_RATE, MIN_SAMPLE_RATE, load_model_folder
+from .audio_files import MAX_CHANNELS, MAX_SAMPLE_RATE, MIN_SAMPLE_RATE
+from .file_enhancement import FileReport, enhance_file
+from .hub import resolve_model
+from .long_audio import Blocks, dry_share, enhance_blocks
+from .model_folder import load_model_folder
 
 __all__ = ["Enhancer"]
 
+BACKENDS = ("torch", "onnxruntime")
 DTYPES = (
     torch.float32,
     torch.float64,
@@ -22,16 +27,14 @@ DTYPES = (
     torch.int16,
     torch.int32,
 )
-MAX_CHANNELS = 256
 
 
 class Enhancer:
     """Enhances waveforms with a network that maps magnitude and phase.
 
     The result has the type, shape, dtype, sampling rate and level of the input. Where
-    the input's rate is not the network's, it is resampled on the way in and out, so
-    nothing above half of the lower rate is left. Every channel is a signal of its own.
-    A signal is processed as a whole: memory grows with its length.
+    the input's rate is not the network's, it is resampled on the way in and out. Every
+    channel is a signal of its own. Long signals go through the network in windows.
 
     Arguments
     ---------
@@ -82,16 +85,24 @@ class Enhancer:
 
     @classmethod
     def from_pretrained(
-        cls, folder: str | Path, device: str | torch.device = "auto"
+        cls,
+        model: str | Path,
+        device: str | torch.device = "auto",
+        backend: str = "torch",
     ) -> "Enhancer":
         """Loads a model folder; runs no code out of it.
 
         Arguments
         ---------
-        folder : str | Path
-            Folder with ``config.json`` and ``model.safetensors``.
+        model : str | Path
+            Folder with ``config.json`` and ``model.safetensors``, or
+            ``hf://owner/name[@revision]`` on the Hugging Face hub, the only kind of
+            name that ever makes a connection. For the backend "onnxruntime" a file
+            that ``sesame export`` wrote, or a folder with a ``model.onnx``.
         device : str | torch.device
             A torch device; "auto" is the first CUDA device, else the CPU.
+        backend : str
+            What runs the network, "torch" or "onnxruntime".
 
         Returns
         -------
@@ -101,18 +112,31 @@ class Enhancer:
         Raises
         ------
         ValueError
-            If the folder does not hold an intact model, or the device is not there.
+            If there is no intact model, or the device or the backend is not there.
 
         Example
         -------
         >>> Enhancer.from_pretrained("no/such/model")
         Traceback (most recent call last):
-        ValueError: model folder no/such/model must hold config.json and ...
+        ValueError: ...no/such/model...
         """
-        return cls(*load_model_folder(folder), device)
+        if backend not in BACKENDS:
+            raise ValueError(f"backend ({backend!r}) must be one of {BACKENDS}")
+        path = resolve_model(model)
+        if backend == "torch":
+            return cls(*load_model_folder(path), device)
+        from .onnx_network import load_onnx
+
+        return cls(*load_onnx(path), device)
 
     def __call__(
-        self, waveform: np.ndarray | Tensor, sample_rate: int
+        self,
+        waveform: np.ndarray | Tensor,
+        sample_rate: int,
+        *,
+        max_attenuation_db: float | None = None,
+        dry: float = 0.0,
+        keep_highband: bool = False,
     ) -> np.ndarray | Tensor:
         """Enhances a waveform.
 
@@ -124,6 +148,13 @@ class Enhancer:
             float16, float32, float64, bfloat16, int16 or int32; any full scale.
         sample_rate : int
             Its rate, Hz.
+        max_attenuation_db : float | None
+            Noise is lowered by at most this much [dB]; None is no limit.
+        dry : float
+            Share of the noisy signal in the result, 0 to 1; another way to say it.
+        keep_highband : bool
+            Whether what lies above half of the network's rate passes unchanged
+            instead of being dropped.
 
         Returns
         -------
@@ -134,39 +165,178 @@ class Enhancer:
         ------
         ValueError
             If the waveform has another shape or dtype or holds NaN or infinity, or if
-            the rate is out of range.
+            the rate, the attenuation or the share is out of range.
         """
-        if isinstance(waveform, np.ndarray):
-            return self._enhance_numpy(waveform, sample_rate)
+        share = dry_share(max_attenuation_db, dry)
         sample_rate = _check_rate(sample_rate)
-        _check_waveform(waveform)
-        channels = waveform.detach().to("cpu", torch.float64)
-        channels = channels.reshape(-1, waveform.shape[-1])
-        scale = _power_of_two(channels)
-        enhanced = self._enhance((channels / scale).float(), sample_rate)
-        enhanced = (enhanced.double() * scale).reshape(waveform.shape)
-        return _saturate(enhanced, waveform.dtype).to(waveform.device)
-
-    def _enhance_numpy(self, waveform: np.ndarray, sample_rate: int) -> np.ndarray:
-        native = waveform.dtype.newbyteorder("=")
-        if native.name not in [str(dtype).removeprefix("torch.") for dtype in DTYPES]:
-            raise ValueError(_dtype_rule(waveform.dtype))
-        tensor = torch.from_numpy(waveform.astype(native, order="C", copy=True))
-        return self(tensor, sample_rate).numpy().astype(waveform.dtype, copy=False)
-
-    def _enhance(self, channels: Tensor, sample_rate: int) -> Tensor:
-        """Enhances float32 (channels, L) at a given rate."""
-        length = channels.shape[-1]
-        own = torch.from_numpy(
-            resample(channels.numpy(), sample_rate, self.sample_rate).copy()
+        tensor = _to_tensor(waveform)
+        _check_waveform(tensor)
+        channels = tensor.detach().to("cpu", torch.float64).numpy()
+        channels = channels.reshape(-1, channels.shape[-1])
+        blocks = self.enhance_blocks(
+            lambda: [channels], sample_rate, share, keep_highband
         )
-        with torch.inference_mode():
-            enhanced = enhance_waveform(
-                self.network, self.transform, own.to(self.device)
+        enhanced = torch.from_numpy(np.concatenate(list(blocks), axis=-1))
+        enhanced = _saturate(enhanced.reshape(tensor.shape), tensor.dtype)
+        if isinstance(waveform, np.ndarray):
+            return enhanced.numpy().astype(waveform.dtype, copy=False)
+        return enhanced.to(waveform.device)
+
+    def enhance_blocks(
+        self,
+        signal: Blocks,
+        sample_rate: int,
+        dry: float = 0.0,
+        keep_highband: bool = False,
+        progress: Callable[[float], None] | None = None,
+    ) -> Iterator[np.ndarray]:
+        """Enhances a signal that does not fit into memory.
+
+        Arguments
+        ---------
+        signal : Blocks
+            Gives the finite signal from its beginning each time it is called, as
+            arrays (channels, n) of float64 with one number of channels.
+        sample_rate : int
+            Its rate, Hz.
+        dry : float
+            Share of the noisy signal in the result, 0 to 1.
+        keep_highband : bool
+            As in the call.
+        progress : Callable[[float], None] | None
+            Is told the fraction that is done, 0 to 1.
+
+        Returns
+        -------
+        Iterator[np.ndarray]
+            Enhanced blocks (channels, n) of float64, together as long as the signal.
+        """
+        return enhance_blocks(
+            self.network,
+            self.transform,
+            self.sample_rate,
+            self.device,
+            signal,
+            sample_rate,
+            dry,
+            keep_highband,
+            progress,
+        )
+
+    def enhance_batch(self, noisy: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Enhances a padded batch; each item as if it were alone and not padded.
+
+        Shape: noisy (B, L), lengths (B,) -> (B, L), zeros behind the end of an item.
+
+        Arguments
+        ---------
+        noisy : Tensor
+            Waveforms at the network's rate.
+        lengths : Tensor | None
+            Share of L that each item fills, in (0, 1], as SpeechBrain counts; None for
+            a batch without padding.
+
+        Returns
+        -------
+        Tensor
+            As ``noisy``.
+
+        Raises
+        ------
+        ValueError
+            If the shapes do not fit, a length is out of range or a waveform cannot be
+            enhanced.
+
+        Example
+        -------
+        >>> from sesame.models import MPSENet
+        >>> network = MPSENet(num_bins=9, channels=4, num_blocks=1, num_heads=2)
+        >>> transform = CompressedSTFT(n_fft=16, hop_length=4, win_length=16)
+        >>> enhancer = Enhancer(network, transform, 16000, device="cpu")
+        >>> noisy, lengths = torch.randn(2, 100), torch.tensor([1.0, 0.5])
+        >>> enhancer.enhance_batch(noisy, lengths)[1, 50:].any()
+        tensor(False)
+        """
+        if noisy.ndim != 2:
+            raise ValueError(f"noisy {tuple(noisy.shape)} must be (B, L)")
+        if lengths is None:
+            lengths = torch.ones(len(noisy))
+        if lengths.shape != noisy.shape[:1] or not bool(
+            ((lengths > 0) & (lengths <= 1)).all()
+        ):
+            raise ValueError(
+                f"lengths {lengths.tolist()} must be one number in (0, 1] for each of "
+                f"the {len(noisy)} items"
             )
-        enhanced = resample(enhanced.cpu().numpy(), self.sample_rate, sample_rate)
-        # Up and down again, both rounded up: never shorter, at times longer.
-        return torch.from_numpy(enhanced[:, :length].copy())
+        enhanced = torch.zeros_like(noisy)
+        samples = (lengths.double() * noisy.shape[-1]).round().long().clamp(min=1)
+        for item, length in enumerate(samples.tolist()):
+            enhanced[item, :length] = self(noisy[item, :length], self.sample_rate)
+        return enhanced
+
+    def enhance_file(
+        self,
+        source: str | Path,
+        target: str | Path,
+        *,
+        max_attenuation_db: float | None = None,
+        dry: float = 0.0,
+        keep_highband: bool = False,
+        overwrite: bool = False,
+        repair_nonfinite: bool = False,
+        progress: Callable[[float], None] | None = None,
+    ) -> FileReport:
+        """Enhances an audio file of any length; see ``file_enhancement.enhance_file``.
+
+        Arguments
+        ---------
+        source : str | Path
+            Noisy file.
+        target : str | Path
+            File to make, in the format that its suffix names; with the rate, channels,
+            length and, where the format has it, sample format of the source.
+        max_attenuation_db : float | None
+            As in the call.
+        dry : float
+            As in the call.
+        keep_highband : bool
+            As in the call.
+        overwrite : bool
+            Whether an existing target is replaced.
+        repair_nonfinite : bool
+            Whether NaN and infinity are set to 0 and counted; they are refused else.
+        progress : Callable[[float], None] | None
+            Is told the fraction that is done, 0 to 1.
+
+        Returns
+        -------
+        FileReport
+            What was found and done.
+
+        Raises
+        ------
+        ValueError
+            If a file cannot be read, enhanced or written; nothing is left then.
+        """
+        return enhance_file(
+            self,
+            source,
+            target,
+            dry=dry_share(max_attenuation_db, dry),
+            keep_highband=keep_highband,
+            overwrite=overwrite,
+            repair_nonfinite=repair_nonfinite,
+            progress=progress,
+        )
+
+
+def _to_tensor(waveform: np.ndarray | Tensor) -> Tensor:
+    if not isinstance(waveform, np.ndarray):
+        return waveform
+    native = waveform.dtype.newbyteorder("=")
+    if native.name not in [str(dtype).removeprefix("torch.") for dtype in DTYPES]:
+        raise ValueError(_dtype_rule(waveform.dtype))
+    return torch.from_numpy(waveform.astype(native, order="C", copy=True))
 
 
 def _check_rate(sample_rate: int) -> int:
@@ -207,16 +377,6 @@ def _check_waveform(waveform: Tensor) -> None:
 def _dtype_rule(dtype: object) -> str:
     names = [str(known).removeprefix("torch.") for known in DTYPES]
     return f"dtype of waveform ({dtype}) must be one of {', '.join(names)}"
-
-
-def _power_of_two(channels: Tensor) -> Tensor:
-    """A power of two per channel that brings its peak into [1, 2).
-
-    Keeps what float64 and integers can hold within float32, without any rounding.
-    """
-    peak = channels.abs().amax(dim=-1, keepdim=True)
-    _, exponent = torch.frexp(peak)
-    return torch.ldexp(torch.ones_like(peak), exponent - 1)
 
 
 def _saturate(waveform: Tensor, dtype: torch.dtype) -> Tensor:

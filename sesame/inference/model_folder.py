@@ -1,42 +1,58 @@
 """Model folders: ``config.json``, ``model.safetensors`` and ``README.md``.
 
 A model folder is data: reading one runs no code out of it. ``config.json`` names a
-class of ``sesame.models`` and its constructor arguments.
+class of ``sesame.models`` and its constructor arguments. ``hyperparams.yaml`` says the
+same for SpeechBrain, which runs such files as code; nothing here reads it.
 """
 
 import inspect
 import json
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import safetensors
 import safetensors.torch
+import yaml
 from torch import Tensor, nn
 
 import sesame.models
 from sesame.features import CompressedSTFT
 from sesame.models.mag_phase import MagPhaseEnhancer
 
-from .audio_files import new_file
+from .audio_files import MAX_SAMPLE_RATE, MIN_SAMPLE_RATE, new_file
 
 __all__ = [
     "CARD_FILE",
     "CONFIG_FILE",
+    "HYPERPARAMS_FILE",
     "WEIGHTS_FILE",
     "load_model_folder",
+    "load_weights",
     "save_model_folder",
 ]
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 CARD_FILE = "README.md"
+HYPERPARAMS_FILE = "hyperparams.yaml"
 FORMAT = 1
 MAX_CONFIG_BYTES = 1_000_000
 CONFIG_KEYS = ("format", "model", "arguments", "transform", "sample_rate")
 TRANSFORM_KEYS = ("n_fft", "hop_length", "win_length", "exponent")
-MIN_SAMPLE_RATE, MAX_SAMPLE_RATE = 4_000, 384_000
 NAMES_SHOWN = 5
+HYPERPARAMS = """\
+# Generated from config.json; do not edit. SpeechBrain runs a file like this as code
+# (SesameEnhancement.from_hparams); Enhancer and the command "sesame" never read it.
+sample_rate: {sample_rate} # Hz
+transform: !new:sesame.features.CompressedSTFT
+{transform}
+generator: !new:sesame.models.{model}
+{arguments}
+modules:
+    generator: !ref <generator>
+"""
 
 
 def save_model_folder(
@@ -81,7 +97,7 @@ def save_model_folder(
     >>> weights = sesame.models.MPSENet(**arguments).state_dict()
     >>> save_model_folder(folder, "MPSENet", arguments, transform, 16000, weights)
     >>> sorted(path.name for path in folder.iterdir())
-    ['README.md', 'config.json', 'model.safetensors']
+    ['README.md', 'config.json', 'hyperparams.yaml', 'model.safetensors']
     """
     config = {
         "format": FORMAT,
@@ -99,6 +115,8 @@ def save_model_folder(
         safetensors.torch.save_file(weights, temporary, metadata={"format": "pt"})
     with new_file(folder / CARD_FILE) as temporary:
         temporary.write_text(card or f"# {model_name}\n", encoding="utf-8")
+    with new_file(folder / HYPERPARAMS_FILE) as temporary:
+        temporary.write_text(_hyperparams(config), encoding="utf-8")
     # Last: a folder without its configuration is not taken for a model.
     with new_file(folder / CONFIG_FILE) as temporary:
         text = json.dumps(config, indent=2, allow_nan=False)
@@ -148,11 +166,37 @@ def load_model_folder(
         network, transform = _build(config)
     except ValueError as error:
         raise ValueError(f"{folder / CONFIG_FILE}: {error}") from error
-    try:
-        _load_strictly(network, safetensors.torch.load_file(folder / WEIGHTS_FILE))
-    except (safetensors.SafetensorError, ValueError) as error:
-        raise ValueError(f"{folder / WEIGHTS_FILE}: {error}") from error
+    load_weights(network, folder / WEIGHTS_FILE)
     return network.eval(), transform, config["sample_rate"]
+
+
+def load_weights(network: nn.Module, path: str | Path) -> None:
+    """Loads a weights file into a network: all of its weights and no others.
+
+    Arguments
+    ---------
+    network : nn.Module
+        Takes the weights.
+    path : str | Path
+        A safetensors file.
+
+    Raises
+    ------
+    ValueError
+        If the file is damaged or the weights are not those of the network.
+
+    Example
+    -------
+    >>> path = getfixture("tmp_path") / "model.safetensors"
+    >>> safetensors.torch.save_file(nn.Linear(2, 3).state_dict(), path)
+    >>> load_weights(nn.Linear(2, 3, bias=False), path)
+    Traceback (most recent call last):
+    ValueError: ...: the weights are not those of this Linear: unknown: bias
+    """
+    try:
+        _load_strictly(network, safetensors.torch.load_file(path))
+    except (safetensors.SafetensorError, ValueError) as error:
+        raise ValueError(f"{path}: {error}") from error
 
 
 def _read_config(path: Path) -> Any:
@@ -224,6 +268,16 @@ def _check_keys(what: str, mapping: Any, required, allowed=None) -> None:
     missing = [key for key in required if key not in mapping]
     if unknown or missing:
         raise ValueError(f"{what}: {_describe(missing=missing, unknown=unknown)}")
+
+
+def _hyperparams(config: Mapping[str, Any]) -> str:
+    def block(arguments: Mapping[str, Any]) -> str:
+        # A safe dump quotes what would be a tag, and so a command, to SpeechBrain.
+        text = yaml.safe_dump(dict(arguments), sort_keys=False, default_flow_style=None)
+        return textwrap.indent(text.rstrip(), "    ")
+
+    blocks = {key: block(config[key]) for key in ("transform", "arguments")}
+    return HYPERPARAMS.format_map(config | blocks)
 
 
 def _load_strictly(network: nn.Module, state_dict: Mapping[str, Tensor]) -> None:

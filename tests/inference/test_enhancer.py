@@ -190,3 +190,38 @@ def test_a_gpu_and_a_cpu_agree(enhancer, model_folder):
     assert enhanced.device == waveform.device
     expected = enhancer(waveform.cpu(), 16000)
     torch.testing.assert_close(enhanced.cpu(), expected, rtol=0, atol=1e-2)
+
+
+def test_a_batch_gives_what_its_items_give_alone(enhancer):
+    noisy = torch.from_numpy(noise(3 * 2000).reshape(3, 2000))
+    lengths = torch.tensor([1.0, 0.5, 0.25])
+    enhanced = enhancer.enhance_batch(noisy, lengths)
+    for item, length in enumerate([2000, 1000, 500]):
+        alone = enhancer(noisy[item, :length], enhancer.sample_rate)
+        assert torch.equal(enhanced[item, :length], alone)
+        assert not enhanced[item, length:].any()
+
+
+def test_what_pads_a_batch_does_not_matter(enhancer):
+    noisy = torch.from_numpy(noise(2 * 2000).reshape(2, 2000))
+    other = noisy.clone()
+    other[1, 1000:] = 7.0
+    lengths = torch.tensor([1.0, 0.5])
+    assert torch.equal(
+        enhancer.enhance_batch(noisy, lengths), enhancer.enhance_batch(other, lengths)
+    )
+
+
+@pytest.mark.parametrize(
+    "noisy, lengths",
+    [
+        (torch.zeros(10), None),
+        (torch.zeros(2, 10), torch.tensor([1.0])),
+        (torch.zeros(2, 10), torch.tensor([1.0, 0.0])),
+        (torch.zeros(2, 10), torch.tensor([1.0, 1.5])),
+        (torch.zeros(2, 10), torch.tensor([1.0, float("nan")])),
+    ],
+)
+def test_a_batch_that_does_not_fit_its_lengths_is_refused(enhancer, noisy, lengths):
+    with pytest.raises(ValueError, match="must be"):
+        enhancer.enhance_batch(noisy, lengths)

@@ -1,11 +1,15 @@
 import json
+from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from safetensors.torch import load_file, save_file
 
 from sesame.inference import load_model_folder, save_model_folder
 from sesame.models import SESAME
+
+PRETRAINED = Path(__file__).resolve().parents[2] / "pretrained" / "sesame-small"
 
 
 def change_config(folder, change):
@@ -149,3 +153,91 @@ def test_what_could_not_be_loaded_is_not_saved(tiny, tmp_path):
             weights,
         )
     assert not (tmp_path / "model").exists()
+
+
+def saved_again(folder, target):
+    config = json.loads((folder / "config.json").read_text())
+    save_model_folder(
+        target,
+        config["model"],
+        config["arguments"],
+        config["transform"],
+        config["sample_rate"],
+        load_file(folder / "model.safetensors"),
+    )
+    return target
+
+
+class Plain(yaml.SafeLoader):
+    """Reads ``!new:`` as a pair of name and arguments, ``!ref`` as text."""
+
+
+def read_new(loader, name, node):
+    return name, loader.construct_mapping(node, deep=True)
+
+
+Plain.add_multi_constructor("!new:", read_new)
+Plain.add_constructor("!ref", yaml.SafeLoader.construct_scalar)
+
+
+def test_hyperparams_say_what_the_configuration_says(model_folder):
+    config = json.loads((model_folder / "config.json").read_text())
+    text = (model_folder / "hyperparams.yaml").read_text()
+    assert yaml.load(text, Plain) == {
+        "sample_rate": config["sample_rate"],
+        "transform": ("sesame.features.CompressedSTFT", config["transform"]),
+        "generator": ("sesame.models.SESAME", config["arguments"]),
+        "modules": {"generator": "<generator>"},
+    }
+
+
+def test_hyperparams_begin_by_saying_what_they_are(model_folder):
+    comment = (model_folder / "hyperparams.yaml").read_text().split("sample_rate")[0]
+    assert comment.startswith("# Generated from config.json; do not edit.")
+    assert "SpeechBrain runs a file like this as code" in comment
+
+
+def test_a_command_among_the_values_is_not_saved(model_folder, tmp_path):
+    canary = tmp_path / "canary"
+    command = f"!apply:os.system [touch {canary}]"
+    weights = load_file(model_folder / "model.safetensors")
+    config = json.loads((model_folder / "config.json").read_text())
+    config["arguments"]["expert_hidden_dim"] = command
+    with pytest.raises(ValueError, match="SESAME with"):
+        save_model_folder(
+            tmp_path / "other",
+            "SESAME",
+            config["arguments"],
+            config["transform"],
+            16000,
+            weights,
+        )
+    assert not (tmp_path / "other").exists() and not canary.exists()
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["x: !apply:os.system [touch {canary}]", "x: !new:os.absent", "\0 : ["],
+)
+def test_hyperparams_are_never_read(model_folder, tmp_path, content):
+    canary = tmp_path / "canary"
+    path = model_folder / "hyperparams.yaml"
+    path.write_text(content.format(canary=canary))
+    load_model_folder(model_folder)
+    assert not canary.exists()
+    path.unlink()
+    load_model_folder(model_folder)
+
+
+def test_saving_again_replaces_edited_hyperparams(model_folder):
+    path = model_folder / "hyperparams.yaml"
+    before = path.read_text()
+    path.write_text("edited")
+    saved_again(model_folder, model_folder)
+    assert path.read_text() == before
+
+
+def test_the_shipped_hyperparams_are_the_generated_ones(tmp_path):
+    again = saved_again(PRETRAINED, tmp_path / "again")
+    for name in ("config.json", "hyperparams.yaml", "model.safetensors"):
+        assert (again / name).read_bytes() == (PRETRAINED / name).read_bytes(), name

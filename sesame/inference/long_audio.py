@@ -1,0 +1,210 @@
+"""Signals of any length, rate and level through a network, in bounded memory.
+
+A signal is something that can be read several times, block by block: once for its
+range, once for its level at the network's rate, once to be enhanced.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sesame.features import CompressedSTFT, enhance_waveform
+
+from .overlap import BlockQueue, overlap_add, window_spans
+from .resampling import resample_blocks, resampled_length
+
+__all__ = ["dry_share", "enhance_blocks"]
+
+# A longer signal is cut into windows of this length. What a network with attention and
+# instance normalisation makes of a signal depends on how much of it it sees, and gets
+# worse far beyond the few seconds it was trained on (docs/deviations.md).
+WINDOW_SECONDS = 12.0
+CONTEXT_SECONDS = 0.5
+FADE_SECONDS = 1.0
+# Channels are signals of their own; a CPU gains nothing from several at once.
+CHANNELS_AT_ONCE = {"cpu": 1}
+MANY_CHANNELS = 8
+
+Blocks = Callable[[], Iterable[np.ndarray]]
+
+
+def dry_share(max_attenuation_db: float | None = None, dry: float = 0.0) -> float:
+    """Share of the noisy signal in the result.
+
+    Arguments
+    ---------
+    max_attenuation_db : float | None
+        Noise is lowered by at most this much [dB], at least 0; None is no limit.
+    dry : float
+        The share itself, 0 to 1.
+
+    Returns
+    -------
+    float
+        0 to 1.
+
+    Raises
+    ------
+    ValueError
+        If a value is out of range, or both are given.
+
+    Example
+    -------
+    >>> dry_share(max_attenuation_db=20)
+    0.1
+    """
+    if not 0 <= dry <= 1:
+        raise ValueError(f"dry ({dry}) must be in [0, 1]")
+    if max_attenuation_db is None:
+        return dry
+    if dry:
+        raise ValueError(
+            f"only one of max_attenuation_db ({max_attenuation_db}) and dry ({dry}) "
+            "can be given"
+        )
+    if not max_attenuation_db >= 0:
+        raise ValueError(
+            f"max_attenuation_db ({max_attenuation_db}) must be at least 0"
+        )
+    return 10 ** (-max_attenuation_db / 20)
+
+
+def enhance_blocks(
+    network: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]],
+    transform: CompressedSTFT,
+    network_rate: int,
+    device: torch.device,
+    signal: Blocks,
+    sample_rate: int,
+    dry: float = 0.0,
+    keep_highband: bool = False,
+    progress: Callable[[float], None] | None = None,
+) -> Iterator[np.ndarray]:
+    """Enhances a signal of any length.
+
+    The level of each channel is measured once for the whole signal. Memory does not
+    grow with its length. A silent channel stays silent.
+
+    Arguments
+    ---------
+    network : Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+        Maps compressed (magnitude, phase), both (B, F, T), to the same pair.
+    transform : CompressedSTFT
+        The transform the network was trained with.
+    network_rate : int
+        Rate the network was trained with, Hz.
+    device : torch.device
+        Where the network is.
+    signal : Blocks
+        Gives the finite signal from its beginning each time it is called, as arrays
+        (channels, n) of float64 with one number of channels.
+    sample_rate : int
+        Rate of the signal, Hz.
+    dry : float
+        Share of the noisy signal in the result, 0 to 1.
+    keep_highband : bool
+        Whether what lies above half of the network's rate passes unchanged. Otherwise
+        ``dry`` of it is left.
+    progress : Callable[[float], None] | None
+        Is told the fraction that is done, 0 to 1, after each window.
+
+    Yields
+    ------
+    np.ndarray
+        Enhanced blocks (channels, n), float64, together as long as the signal.
+
+    Raises
+    ------
+    ValueError
+        If the network returns a value that is not finite.
+
+    Example
+    -------
+    >>> transform = CompressedSTFT(n_fft=16, hop_length=4, win_length=16)
+    >>> noisy = np.random.default_rng(0).standard_normal((1, 1000))
+    >>> blocks = enhance_blocks(lambda magnitude, phase: (magnitude, phase), transform,
+    ...     16000, torch.device("cpu"), lambda: [noisy], 16000)
+    >>> np.allclose(np.concatenate(list(blocks), axis=-1), noisy, atol=1e-2)
+    True
+    """
+    length, scale = _measure_range(signal)
+    if length == 0:
+        return
+    own_length = resampled_length(length, sample_rate, network_rate)
+
+    def own() -> Iterator[np.ndarray]:
+        scaled = ((block / scale).astype(np.float32) for block in signal())
+        return resample_blocks(scaled, sample_rate, network_rate, own_length)
+
+    hop = transform.hop_length
+    window, context, fade = (
+        max(1, round(seconds * network_rate / hop)) * hop
+        for seconds in (WINDOW_SECONDS, CONTEXT_SECONDS, FADE_SECONDS)
+    )
+    spans = window_spans(own_length, window, 2 * context + fade, hop)
+    done = iter(spans)
+    # One window is its own measure: bit for bit what the test of a training run does.
+    level = _measure_level(own(), own_length) if len(spans) > 1 else None
+
+    def process(noisy: np.ndarray) -> np.ndarray:
+        noisy = np.ascontiguousarray(noisy)
+        at_once = CHANNELS_AT_ONCE.get(device.type, MANY_CHANNELS)
+        enhanced = []
+        with torch.inference_mode():
+            for first in range(0, len(noisy), at_once):
+                some = slice(first, first + at_once)
+                waveform = torch.from_numpy(noisy[some]).to(device)
+                known = None if level is None else level[some].to(device)
+                enhanced.append(enhance_waveform(network, transform, waveform, known))
+        result = torch.cat(enhanced).cpu()
+        broken = int((~result.isfinite()).sum())
+        if broken:
+            raise ValueError(f"the network gave {broken} values that are not finite")
+        if progress is not None:
+            progress(next(done)[1] / own_length)
+        return result.numpy()
+
+    enhanced = overlap_add(own(), spans, context, fade, process)
+    if keep_highband:
+        # What the network changed, added to the signal as it came.
+        enhanced = _join(enhanced, own(), np.subtract)
+    back = resample_blocks(enhanced, network_rate, sample_rate, length)
+    back = (block.astype(np.float64) * scale for block in back)
+    if keep_highband:
+        back = _join(back, signal(), np.add)
+    if dry:
+        back = _join(back, signal(), lambda wet, noisy: wet + dry * (noisy - wet))
+    yield from back
+
+
+def _measure_range(signal: Blocks) -> tuple[int, np.ndarray]:
+    """Length, and a power of two per channel (channels, 1) that brings its peak into
+    [1, 2): keeps what float64 can hold within float32, without any rounding."""
+    length, peak = 0, np.zeros((1, 1))
+    for block in signal():
+        length += block.shape[-1]
+        peak = np.maximum(peak, np.abs(block).max(axis=-1, keepdims=True, initial=0))
+    _, exponent = np.frexp(peak)
+    return length, np.ldexp(1.0, exponent - 1)
+
+
+def _measure_level(blocks: Iterable[np.ndarray], length: int) -> Tensor:
+    """Root mean square of each channel, (channels, 1) float32."""
+    energy = sum(
+        np.square(block, dtype=np.float64).sum(axis=-1, keepdims=True)
+        for block in blocks
+    )
+    return torch.from_numpy(np.sqrt(energy / length)).float()
+
+
+def _join(
+    blocks: Iterable[np.ndarray],
+    others: Iterable[np.ndarray],
+    combine: Callable[[np.ndarray, np.ndarray], np.ndarray],
+) -> Iterator[np.ndarray]:
+    """Combines two streams of one length, in the blocks of the first."""
+    queue = BlockQueue(others)
+    for block in blocks:
+        yield combine(block, queue.take(block.shape[-1]))
