@@ -13,6 +13,7 @@ import torch
 from hyperpyyaml import load_hyperpyyaml
 from speechbrain.dataio.batch import PaddedBatch
 
+from sesame.brain import EnhancementBrain
 from sesame.data.audio import read_audio
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -151,3 +152,16 @@ def _same(one, other) -> bool:
     if isinstance(one, list | tuple):
         return len(one) == len(other) and all(map(_same, one, other))
     return one == other
+
+
+@pytest.fixture
+def forwards(monkeypatch):
+    """What the generator made, step by step."""
+    seen, original = [], EnhancementBrain.compute_forward
+
+    def spy(self, batch, stage):
+        seen.append(original(self, batch, stage))
+        return seen[-1]
+
+    monkeypatch.setattr(EnhancementBrain, "compute_forward", spy)
+    return seen
