@@ -14,13 +14,17 @@ if TYPE_CHECKING:
         showcase_figure,
         spectrogram_figure,
     )
+    from .file_enhancement import FileReport
     from .model_folder import load_model_folder, save_model_folder
     from .routing import ExpertMap, expert_maps
+    from .speechbrain_interface import SesameEnhancement
     from .training_run import convert_run
 
 __all__ = [
     "Enhancer",
     "ExpertMap",
+    "FileReport",
+    "SesameEnhancement",
     "convert_run",
     "expert_maps",
     "load_model_folder",
@@ -34,6 +38,8 @@ __all__ = [
 _MODULES = {
     "Enhancer": "enhancer",
     "ExpertMap": "routing",
+    "FileReport": "file_enhancement",
+    "SesameEnhancement": "speechbrain_interface",
     "convert_run": "training_run",
     "expert_maps": "routing",
     "load_model_folder": "model_folder",

@@ -11,8 +11,6 @@ from typing import NamedTuple
 import numpy as np
 import soundfile
 
-from .resampling import resample
-
 __all__ = [
     "MAX_CHANNELS",
     "MAX_SAMPLE_RATE",
@@ -20,11 +18,11 @@ __all__ = [
     "AudioFile",
     "AudioInfo",
     "check_audio",
+    "format_of_suffix",
     "new_audio_file",
     "new_file",
     "read_audio",
     "read_blocks",
-    "resample",
     "write_audio",
 ]
 
@@ -279,7 +277,11 @@ def new_audio_file(
     'PCM_24'
     """
     path = Path(path)
-    container = source.format if same_format else _format_of(path)
+    container = source.format if same_format else format_of_suffix(path)
+    if container is None:
+        raise ValueError(
+            f"suffix of {path} must name an audio format, such as .wav, .flac or .ogg"
+        )
     subtype = source.subtype
     if not soundfile.check_format(container, subtype):
         subtype = soundfile.default_subtype(container)
@@ -371,15 +373,26 @@ def _open(path: str | Path) -> soundfile.SoundFile:
     return file
 
 
-def _format_of(path: Path) -> str:
-    suffix = path.suffix[1:].upper()
+def format_of_suffix(path: str | Path) -> str | None:
+    """The audio format that the suffix of a path names.
+
+    Arguments
+    ---------
+    path : str | Path
+        Need not exist.
+
+    Returns
+    -------
+    str | None
+        libsndfile's name of the container; None if the suffix names none.
+
+    Example
+    -------
+    >>> format_of_suffix("a.AIF"), format_of_suffix("a.txt")
+    ('AIFF', None)
+    """
+    suffix = Path(path).suffix[1:].upper()
     name = FORMAT_OF_SUFFIX.get(suffix, suffix)
-    if name not in soundfile.available_formats():
-        known = {"WAV", "FLAC", "OGG", "MP3", "AIFF"} & set(
-            soundfile.available_formats()
-        )
-        raise ValueError(
-            f"suffix of {path} must name an audio format, such as "
-            f"{', '.join(sorted(f'.{name.lower()}' for name in known))}"
-        )
-    return name
+    # A raw file says nothing of what it holds.
+    known = name in soundfile.available_formats() and name != "RAW"
+    return name if known else None

@@ -71,15 +71,12 @@ class Enhancer:
         sample_rate: int,
         device: str | torch.device = "auto",
     ):
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
+        self.device = _device(device)
         try:
-            self.device = torch.device(device)
             self.network = network.to(self.device).eval()
         # A build of torch without CUDA asserts, one without a driver raises.
         except (RuntimeError, AssertionError) as error:
-            reason = str(error).splitlines()[0]
-            raise ValueError(f"device ({device}) cannot be used: {reason}") from error
+            raise ValueError(_device_rule(device, error)) from error
         self.transform = transform.to(self.device)
         self.sample_rate = sample_rate
 
@@ -127,7 +124,7 @@ class Enhancer:
             return cls(*load_model_folder(path), device)
         from .onnx_network import load_onnx
 
-        return cls(*load_onnx(path), device)
+        return cls(*load_onnx(path, device=_device(device)), device)
 
     def __call__(
         self,
@@ -328,6 +325,19 @@ class Enhancer:
             repair_nonfinite=repair_nonfinite,
             progress=progress,
         )
+
+
+def _device(device: str | torch.device) -> torch.device:
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        return torch.device(device)
+    except RuntimeError as error:
+        raise ValueError(_device_rule(device, error)) from error
+
+
+def _device_rule(device: object, error: Exception) -> str:
+    return f"device ({device}) cannot be used: {str(error).splitlines()[0]}"
 
 
 def _to_tensor(waveform: np.ndarray | Tensor) -> Tensor:

@@ -17,10 +17,12 @@ from .resampling import resample_blocks, resampled_length
 
 __all__ = ["dry_share", "enhance_blocks"]
 
-# A longer signal is cut into windows of this length. What a network with attention and
-# instance normalisation makes of a signal depends on how much of it it sees, and gets
-# worse far beyond the few seconds it was trained on (docs/deviations.md).
-WINDOW_SECONDS = 12.0
+# Up to this length, that of the corpora's utterances, a signal is one window, as in the
+# test of a training run. A longer one is cut into shorter windows: what a network with
+# attention and instance normalisation makes of a signal depends on how much of it it
+# hears, and gets worse beyond what it was trained on (docs/deviations.md).
+WHOLE_SECONDS = 12.0
+WINDOW_SECONDS = 6.0
 CONTEXT_SECONDS = 0.5
 FADE_SECONDS = 1.0
 # Channels are signals of their own; a CPU gains nothing from several at once.
@@ -143,7 +145,9 @@ def enhance_blocks(
         max(1, round(seconds * network_rate / hop)) * hop
         for seconds in (WINDOW_SECONDS, CONTEXT_SECONDS, FADE_SECONDS)
     )
-    spans = window_spans(own_length, window, 2 * context + fade, hop)
+    spans = [(0, own_length)]
+    if own_length > WHOLE_SECONDS * network_rate:
+        spans = window_spans(own_length, window, 2 * context + fade, hop)
     done = iter(spans)
     # One window is its own measure: bit for bit what the test of a training run does.
     level = _measure_level(own(), own_length) if len(spans) > 1 else None

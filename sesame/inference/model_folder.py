@@ -28,6 +28,7 @@ __all__ = [
     "CONFIG_FILE",
     "HYPERPARAMS_FILE",
     "WEIGHTS_FILE",
+    "build_model",
     "load_model_folder",
     "load_weights",
     "save_model_folder",
@@ -161,13 +162,50 @@ def load_model_folder(
                 f"model folder {folder} must hold {CONFIG_FILE} and {WEIGHTS_FILE}: "
                 f"{what}"
             )
-    config = _read_config(folder / CONFIG_FILE)
+    path = folder / CONFIG_FILE
+    network, transform, sample_rate = build_model(_read_config(path), path)
+    load_weights(network, folder / WEIGHTS_FILE)
+    return network.eval(), transform, sample_rate
+
+
+def build_model(
+    text: str, source: str | Path
+) -> tuple[MagPhaseEnhancer, CompressedSTFT, int]:
+    """Builds what the text of a ``config.json`` describes.
+
+    Arguments
+    ---------
+    text : str
+        The text.
+    source : str | Path
+        Where it comes from, for messages.
+
+    Returns
+    -------
+    tuple[MagPhaseEnhancer, CompressedSTFT, int]
+        Network with random weights, its transform, its sampling rate [Hz].
+
+    Raises
+    ------
+    ValueError
+        If the text is not JSON, or has keys too many or too few or values that do not
+        fit.
+
+    Example
+    -------
+    >>> build_model("{}", "config.json")
+    Traceback (most recent call last):
+    ValueError: config.json: configuration: missing: format, model, ...
+    """
+    try:
+        config = json.loads(text)
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise ValueError(f"{source} is not JSON: {error}") from error
     try:
         network, transform = _build(config)
     except ValueError as error:
-        raise ValueError(f"{folder / CONFIG_FILE}: {error}") from error
-    load_weights(network, folder / WEIGHTS_FILE)
-    return network.eval(), transform, config["sample_rate"]
+        raise ValueError(f"{source}: {error}") from error
+    return network, transform, config["sample_rate"]
 
 
 def load_weights(network: nn.Module, path: str | Path) -> None:
@@ -199,13 +237,13 @@ def load_weights(network: nn.Module, path: str | Path) -> None:
         raise ValueError(f"{path}: {error}") from error
 
 
-def _read_config(path: Path) -> Any:
+def _read_config(path: Path) -> str:
     size = path.stat().st_size
     if size > MAX_CONFIG_BYTES:
         raise ValueError(f"{path} ({size} bytes) must be at most {MAX_CONFIG_BYTES}")
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not JSON: {error}") from error
 
 

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from sesame.features import enhance_waveform
 
-from .audio_files import resample
 from .enhancer import Enhancer
+from .resampling import resample
 
 __all__ = ["ExpertMap", "expert_maps"]
 

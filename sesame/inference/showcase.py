@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from .audio_files import read_audio, resample, write_audio
+from .audio_files import read_audio, write_audio
 from .enhancer import Enhancer
 from .figures import save_figure, showcase_figure
 from .model_card import score_table
+from .resampling import resample
 from .routing import expert_maps
 from .training_run import convert_run, read_scores
 

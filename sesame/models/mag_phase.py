@@ -88,7 +88,7 @@ class MagPhaseEnhancer(nn.Module):
         if self.noise_context is not None:
             context = self.noise_context(magnitude)
         # (B, F, T) -> (B, 2, T, F)
-        features = torch.stack((magnitude.mT, phase.mT), dim=1)
+        features = torch.stack((magnitude, phase), dim=1).transpose(2, 3)
         features = self.encoder(features)
         for block in self.blocks:
             features = block(features, context)

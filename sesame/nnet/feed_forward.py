@@ -81,8 +81,9 @@ class RecurrentBackbone(nn.Module):
             Parts (n, S, C) of ``x``, in order.
         """
         num_sequences, steps, _ = x.shape
-        # Products of bfloat16 matrices lose more by being short than pages cost.
-        if torch.is_autocast_enabled("cpu"):
+        # Products of bfloat16 matrices lose more by being short than pages cost; a
+        # traced program would keep the number of sequences.
+        if torch.is_autocast_enabled("cpu") or torch.jit.is_tracing():
             return (x,)
         gate_bytes = 3 * self.gru.hidden_size * steps * x.element_size()
         return x.split(

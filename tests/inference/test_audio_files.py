@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from sesame.inference.audio_files import new_file, read_audio, resample, write_audio
+from sesame.inference.audio_files import new_file, read_audio, write_audio
+from sesame.inference.resampling import resample
 
 
 def test_a_file_that_fails_half_way_leaves_the_old_one(tmp_path):

@@ -225,3 +225,21 @@ def test_what_pads_a_batch_does_not_matter(enhancer):
 def test_a_batch_that_does_not_fit_its_lengths_is_refused(enhancer, noisy, lengths):
     with pytest.raises(ValueError, match="must be"):
         enhancer.enhance_batch(noisy, lengths)
+
+
+def test_onnxruntime_gives_what_torch_gives(model_folder, tmp_path):
+    pytest.importorskip("onnxruntime")
+    from sesame.inference.onnx_export import export_onnx
+
+    export_onnx(model_folder, tmp_path / "m.onnx")
+    noisy = after_silence(noise(2, 3000))
+    expected = Enhancer.from_pretrained(model_folder, "cpu")(noisy, 22050)
+    enhancer = Enhancer.from_pretrained(
+        tmp_path / "m.onnx", "cpu", backend="onnxruntime"
+    )
+    np.testing.assert_allclose(enhancer(noisy, 22050), expected, rtol=0, atol=1e-4)
+
+
+def test_an_unknown_backend_is_refused(model_folder):
+    with pytest.raises(ValueError, match="backend .* must be one of"):
+        Enhancer.from_pretrained(model_folder, backend="tensorflow")

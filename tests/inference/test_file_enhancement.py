@@ -63,6 +63,7 @@ def test_every_rate_and_length_is_kept(enhancer, tmp_path, rate, length):
 
 
 def test_a_file_gives_what_its_samples_give(enhancer, source, tmp_path, monkeypatch):
+    monkeypatch.setattr(long_audio, "WHOLE_SECONDS", 0.03)
     monkeypatch.setattr(long_audio, "WINDOW_SECONDS", 0.03)
     monkeypatch.setattr(long_audio, "CONTEXT_SECONDS", 0.003)
     monkeypatch.setattr(long_audio, "FADE_SECONDS", 0.005)

@@ -49,6 +49,7 @@ def decibels(error, signal):
 @pytest.fixture
 def short_windows(monkeypatch):
     """Windows of a tenth of a second, so that short signals are long."""
+    monkeypatch.setattr(long_audio, "WHOLE_SECONDS", 0.1)
     monkeypatch.setattr(long_audio, "WINDOW_SECONDS", 0.1)
     monkeypatch.setattr(long_audio, "CONTEXT_SECONDS", 0.008)
     monkeypatch.setattr(long_audio, "FADE_SECONDS", 0.016)

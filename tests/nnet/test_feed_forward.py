@@ -77,6 +77,15 @@ def test_parts_of_a_batch_give_the_same_as_the_whole(monkeypatch, module):
     torch.testing.assert_close(of_parts, gradient, rtol=0, atol=1e-12)
 
 
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
+def test_a_trace_serves_any_number_of_sequences_and_steps():
+    layer = GRUFeedForward(3).double()
+    traced = torch.jit.trace(layer, torch.randn(101, 5, 3, dtype=torch.float64))
+    for shape in [(1, 1, 3), (7, 9, 3), (150, 2, 3)]:
+        x = torch.randn(*shape, dtype=torch.float64)
+        torch.testing.assert_close(traced(x), layer(x), rtol=0, atol=1e-12)
+
+
 def test_context_has_no_influence():
     layer = GRUFeedForward(3)
     x = torch.randn(2, 5, 3)

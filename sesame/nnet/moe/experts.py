@@ -115,7 +115,8 @@ class Experts(nn.Module):
         torch.Tensor
             (N, out); under autocast in the reduced type, as ``nn.Linear`` returns.
         """
-        if tokens.device.type == "cpu":
+        # A trace cannot follow slices that depend on the routing.
+        if tokens.device.type == "cpu" and not torch.jit.is_tracing():
             return self._forward_sorted(tokens, expert_ids, weights)
         if self.hidden_dim is None:
             return dense_linear_experts(

@@ -200,3 +200,20 @@ def test_no_tokens_give_no_output():
     for hidden_dim in (None, 5):
         experts = Experts(4, 6, 3, hidden_dim)
         assert experts(torch.empty(0, 6), ids, torch.empty(0, 2)).shape == (0, 3)
+
+
+@pytest.mark.parametrize("hidden_dim", [None, 5])
+@pytest.mark.parametrize("top_k", [1, 2, 4])
+def test_a_trace_serves_other_tokens_and_other_routings(hidden_dim, top_k):
+    experts = Experts(4, 6, 3, hidden_dim).double()
+
+    def example(num_tokens):
+        expert_ids = torch.rand(num_tokens, 4).topk(top_k, dim=1).indices
+        weights = torch.rand(num_tokens, top_k, dtype=torch.float64)
+        tokens = torch.randn(num_tokens, 6, dtype=torch.float64)
+        return tokens, expert_ids, weights
+
+    traced = torch.jit.trace(experts, example(7), check_trace=False)
+    for num_tokens in (1, 7, 50):
+        arguments = example(num_tokens)
+        torch.testing.assert_close(traced(*arguments), experts(*arguments))
