@@ -15,6 +15,7 @@ from pathlib import Path
 import soundfile
 from report import conditions, emit, table
 
+from sesame.brain.scoring import as_stored
 from sesame.data.pairs import match_pairs
 from sesame.inference import Enhancer
 from sesame.metrics import VARIANTS, score_pairs, summarize
@@ -119,7 +120,8 @@ def enhanced_signals(folder: Path, pairs, device: str):
     if (folder / "config.json").is_file():
         enhancer = Enhancer.from_pretrained(folder, device=device)
         signals = [_read(pair.noisy) for pair in pairs]
-        return [(enhancer(x, rate), rate) for x, rate in signals], "by the model now"
+        enhanced = [(as_stored(enhancer(x, rate), rate), rate) for x, rate in signals]
+        return enhanced, "by the model now, rounded to 16 bits as in files"
     files = {path.stem: path for path in (folder / "enhanced_wavs").glob("*.wav")}
     if not files:
         raise ValueError(f"{folder} must hold config.json or enhanced_wavs/*.wav")

@@ -8,4 +8,19 @@ Letters used in every shape of this package::
     K chosen experts P state size
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .inference import Enhancer
+
+__all__ = ["Enhancer", "__version__"]
+
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    # On first use: the package itself imports nothing, so `sesame --help` is quick.
+    if name == "Enhancer":
+        return import_module(".inference", __name__).Enhancer
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -10,7 +10,12 @@ import pytest
 import soundfile
 import torch
 
-from sesame.brain.scoring import EvaluationScores, shard_loader_options, write_wav
+from sesame.brain.scoring import (
+    EvaluationScores,
+    as_stored,
+    shard_loader_options,
+    write_wav,
+)
 from sesame.brain.workers import WorkerPool
 from sesame.metrics import score_pair
 
@@ -65,7 +70,9 @@ def test_each_utterance_has_the_scores_of_its_own_signals(signals, tmp_path):
         scores.add(name, *triple)
     summary = scores.gather()
     expected = {
-        name: score_pair(enhanced, clean, SAMPLE_RATE, METRICS)
+        name: score_pair(
+            as_stored(enhanced, SAMPLE_RATE), clean, SAMPLE_RATE, METRICS
+        )
         for name, (enhanced, clean, _) in signals.items()
     }
     for metric in METRICS:
@@ -152,3 +159,13 @@ def test_wav_files_are_16_bit_and_saturate_instead_of_wrapping(tmp_path):
     assert sample_rate == SAMPLE_RATE
     assert soundfile.info(path).subtype == "PCM_16"
     np.testing.assert_allclose(waveform, [0.0, 0.5, 1.0, -1.0], atol=2**-15)
+
+
+def test_what_is_scored_is_what_the_file_holds(tmp_path):
+    waveform = np.random.default_rng(0).uniform(-1.2, 1.2, 5000).astype(np.float32)
+    stored = as_stored(waveform, SAMPLE_RATE)
+    assert np.abs(stored - waveform.clip(-1, 1)).max() <= 2**-15
+    for name, signal in (("a", waveform), ("b", stored)):
+        write_wav(tmp_path / f"{name}.wav", signal, SAMPLE_RATE)
+        written, _ = soundfile.read(tmp_path / f"{name}.wav", dtype="float32")
+        np.testing.assert_array_equal(written, stored)
