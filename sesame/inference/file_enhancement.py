@@ -120,6 +120,10 @@ def enhance_file(
     if target.exists() and not overwrite:
         raise ValueError(f"{target} exists and is not to be replaced")
     num_frames, num_broken = _scan(source)
+    if info.num_frames and not num_frames:
+        raise ValueError(
+            f"cannot read {source}: none of its {info.num_frames} frames is intact"
+        )
     if num_broken and not repair_nonfinite:
         raise ValueError(
             f"{source} has {num_broken} samples that are NaN or infinite; they can be "

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-__all__ = ["RunFacts", "model_card", "score_table"]
+from sesame.metrics import format_summaries
 
-COMPOSITES = ("csig", "cbak", "covl")
+__all__ = ["RunFacts", "model_card", "score_table"]
 
 
 class RunFacts(NamedTuple):
@@ -100,7 +100,7 @@ def model_card(facts: RunFacts) -> str:
         "## Limits\n\n"
         f"* It works at {facts.sample_rate} Hz: of a signal at a higher rate, nothing "
         f"above {facts.sample_rate // 2} Hz is left.\n"
-        "* Channels are enhanced one by one; a signal is processed as a whole, not "
+        "* Channels are enhanced one by one; signals above 12 s run in windows, not "
         "as a stream.\n"
         "* Speech and noise unlike those of the training data may come out worse than "
         "they went in.",
@@ -131,31 +131,16 @@ def score_table(systems: Mapping[str, Mapping[str, Any]]) -> str:
     |---------------|---------:|-------------------:|
     | csig (loizou) |   3.5000 |              1 / 2 |
     """
-    lines = [["metric"]]
-    for system in systems:
-        lines[0] += [system, "n scored / n total"]
-    names = [n for s in systems.values() for n in s if "n_total" in s[n]]
-    variants = [s["composite_variant"] for s in systems.values()]
-    variant = " and ".join(dict.fromkeys(variants))
-    for name in dict.fromkeys(names):
-        lines.append([f"{name} ({variant})" if name in COMPOSITES else name])
-        for scores in systems.values():
-            lines[-1] += _cells(scores.get(name))
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    rows = [
-        " | ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])])
-        for row in lines
-    ]
-    rule = ["-" * (widths[0] + 2), *("-" * (width + 1) + ":" for width in widths[1:])]
-    table = [f"| {row} |" for row in rows]
-    return "\n".join([table[0], f"|{'|'.join(rule)}|", *table[1:]])
-
-
-def _cells(entry: Mapping[str, Any] | None) -> list[str]:
-    if entry is None:
-        return ["n/a", "not asked for"]
-    mean = "n/a" if entry["mean"] is None else f"{entry['mean']:.4f}"
-    return [mean, f"{entry['n_scored']} / {entry['n_total']}"]
+    summaries = {
+        system: {
+            name: entry
+            for name, entry in content.items()
+            if isinstance(entry, Mapping) and "n_total" in entry
+        }
+        for system, content in systems.items()
+    }
+    variants = dict.fromkeys(c["composite_variant"] for c in systems.values())
+    return format_summaries(summaries, " and ".join(variants))
 
 
 def _scores(scores: Mapping[str, Mapping[str, Any]]) -> str:

@@ -1,42 +1,79 @@
 """Metrics: numpy in, a number or the reason why there is none out."""
 
 from .composite import VARIANTS, composite, segmental
+from .distillmos import distillmos
 from .dnsmos import DNSMOS_METRICS, dnsmos
-from .evaluate import (
+from .evaluate import iterate_scores, score_pairs
+from .folders import FolderScores, evaluate_folders
+from .nisqa import nisqa
+from .pair import (
+    KNOWN_METRICS,
     METRICS,
-    FolderScores,
-    evaluate_folders,
+    MODEL_FILES,
+    UNPAIRED_METRICS,
     score_pair,
-    score_pairs,
 )
 from .pesq import pesq_wb
-from .report import Row, Summary, format_table, summarize, write_scores
-from .score import Pair, Score, check_pair, check_signal
+from .report import (
+    Row,
+    Summary,
+    format_absent,
+    format_summaries,
+    format_table,
+    json_summary,
+    summarize,
+    unscored_metrics,
+    unscored_rows,
+    write_scores,
+)
+from .score import Pair, Score, check_estimate, check_pair, check_signal
+from .score_log import ScoreLog, evaluation_settings
+from .scoreq import scoreq
 from .si_sdr import si_sdr
+from .signals import align, resample
 from .stoi import estoi, stoi
+from .utmos import utmos
 
 __all__ = [
     "DNSMOS_METRICS",
+    "KNOWN_METRICS",
     "METRICS",
+    "MODEL_FILES",
+    "UNPAIRED_METRICS",
     "VARIANTS",
     "FolderScores",
     "Pair",
     "Row",
     "Score",
+    "ScoreLog",
     "Summary",
+    "align",
+    "check_estimate",
     "check_pair",
     "check_signal",
     "composite",
+    "distillmos",
     "dnsmos",
     "estoi",
     "evaluate_folders",
+    "evaluation_settings",
+    "format_absent",
+    "format_summaries",
     "format_table",
+    "iterate_scores",
+    "json_summary",
+    "nisqa",
     "pesq_wb",
+    "resample",
     "score_pair",
     "score_pairs",
+    "scoreq",
     "segmental",
     "si_sdr",
     "stoi",
     "summarize",
+    "unscored_metrics",
+    "unscored_rows",
+    "utmos",
     "write_scores",
 ]

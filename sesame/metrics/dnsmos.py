@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .score import Score, check_signal
+from .score import Score, check_estimate
 
 SAMPLE_RATE = 16000
 DNSMOS_METRICS = ("dnsmos_sig", "dnsmos_bak", "dnsmos_ovrl", "dnsmos_p808")
@@ -38,9 +38,8 @@ def dnsmos(estimate: np.ndarray, sample_rate: int) -> dict[str, Score]:
     >>> dnsmos(np.zeros(0), 16000)["dnsmos_ovrl"]
     Score(value=nan, reason='estimate is empty')
     """
-    samples, reason = check_signal(estimate, "estimate")
-    if not reason and sample_rate != SAMPLE_RATE:
-        reason = f"sample rate is {sample_rate} Hz, must be {SAMPLE_RATE} Hz"
+    # The package never returns from an empty signal and raises on |x| > 1 and NaN.
+    samples, reason = check_estimate(estimate, sample_rate, SAMPLE_RATE)
     if not reason and np.abs(samples).max() > 1:
         reason = f"estimate exceeds full scale 1: peak {np.abs(samples).max():.4g}"
     if reason:
@@ -53,8 +52,7 @@ def dnsmos(estimate: np.ndarray, sample_rate: int) -> dict[str, Score]:
     try:
         answer = speechmos.run(samples, sr=sample_rate)
     except Exception as error:  # onnxruntime and librosa raise types of their own
-        reason = f"DNSMOS failed: {type(error).__name__}: {error}"
-        return dict.fromkeys(DNSMOS_METRICS, Score.missing(reason))
+        return dict.fromkeys(DNSMOS_METRICS, Score.failed("DNSMOS", error))
     return {
         name: Score.measured(answer[f"{name.removeprefix('dnsmos_')}_mos"], "DNSMOS")
         for name in DNSMOS_METRICS

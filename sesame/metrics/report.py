@@ -1,4 +1,4 @@
-"""Rows of scores -> means, files and a table."""
+"""Rows of scores -> means, files, a table, and what is missing in words."""
 
 import csv
 import io
@@ -6,6 +6,7 @@ import json
 import math
 import os
 import tempfile
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,48 @@ def summarize(rows: Sequence[Row], metrics: Sequence[str] | None = None) -> Summ
     return summary
 
 
+def json_summary(
+    rows: Sequence[Row],
+    metrics: Sequence[str] | None = None,
+    variant: str = "loizou",
+    noisy_rows: Sequence[Row] | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> str:
+    """Means and how they were made, as JSON; a missing mean is null, never NaN.
+
+    Arguments
+    ---------
+    rows : Sequence[Row]
+        Rows of ``score_pairs``.
+    metrics : Sequence[str] | None
+        Names to report; None takes those of the rows.
+    variant : str
+        The variant the composites were measured with.
+    noisy_rows : Sequence[Row] | None
+        Rows of the unprocessed signals; their summary goes under the key "noisy".
+    settings : Mapping[str, Any] | None
+        Choices and versions, such as those of ``evaluation_settings``; goes under the
+        key "settings".
+
+    Returns
+    -------
+    str
+        One JSON object with a final line break.
+
+    Example
+    -------
+    >>> json.loads(json_summary([{"id": "a", "stoi": 0.5, "reasons": {}}]))["stoi"]
+    {'mean': 0.5, 'n_scored': 1, 'n_total': 1}
+    """
+    content: dict[str, Any] = _without_nan(summarize(rows, metrics))
+    content["composite_variant"] = variant
+    if noisy_rows is not None:
+        content["noisy"] = _without_nan(summarize(noisy_rows, metrics))
+    if settings is not None:
+        content["settings"] = dict(settings)
+    return json.dumps(content, indent=2) + "\n"
+
+
 def write_scores(
     rows: Sequence[Row],
     csv_path: str | Path | None,
@@ -55,6 +98,7 @@ def write_scores(
     metrics: Sequence[str] | None = None,
     variant: str = "loizou",
     noisy_rows: Sequence[Row] | None = None,
+    settings: Mapping[str, Any] | None = None,
 ) -> None:
     """Writes the rows to a CSV file and their means to a JSON file, each atomically.
 
@@ -67,13 +111,15 @@ def write_scores(
     csv_path : str | Path | None
         One line per utterance: id, metrics, reasons; None writes no such file.
     json_path : str | Path | None
-        ``summarize``'s result and "composite_variant"; None writes no such file.
+        ``json_summary``'s result; None writes no such file.
     metrics : Sequence[str] | None
         Names to write; None takes those of the rows.
     variant : str
         The variant the composites were measured with.
     noisy_rows : Sequence[Row] | None
-        Rows of the unprocessed signals; their summary goes under the key "noisy".
+        As for ``json_summary``.
+    settings : Mapping[str, Any] | None
+        As for ``json_summary``.
 
     Example
     -------
@@ -95,11 +141,8 @@ def write_scores(
             writer.writerow([row.get("id", ""), *values, reasons])
         _write_atomically(csv_path, text.getvalue())
     if json_path is not None:
-        content: dict[str, Any] = _without_nan(summarize(rows, metrics))
-        content["composite_variant"] = variant
-        if noisy_rows is not None:
-            content["noisy"] = _without_nan(summarize(noisy_rows, metrics))
-        _write_atomically(json_path, json.dumps(content, indent=2) + "\n")
+        text = json_summary(rows, metrics, variant, noisy_rows, settings)
+        _write_atomically(json_path, text)
 
 
 def format_table(systems: Mapping[str, Sequence[Row]], variant: str = "loizou") -> str:
@@ -125,13 +168,41 @@ def format_table(systems: Mapping[str, Sequence[Row]], variant: str = "loizou") 
     |---------------|---------:|-------------------:|
     | csig (loizou) |   3.5000 |              1 / 2 |
     """
-    summaries = [summarize(rows) for rows in systems.values()]
+    summaries = {system: summarize(rows) for system, rows in systems.items()}
+    return format_summaries(summaries, variant)
+
+
+def format_summaries(
+    summaries: Mapping[str, Mapping[str, Mapping[str, Any]]], variant: str = "loizou"
+) -> str:
+    """``format_table`` for means that are known already.
+
+    Arguments
+    ---------
+    summaries : Mapping[str, Mapping[str, Mapping[str, Any]]]
+        What ``summarize`` returned, or a score file holds, per column heading.
+    variant : str
+        The variant the composites were measured with.
+
+    Returns
+    -------
+    str
+        The table, without a final line break.
+
+    Example
+    -------
+    >>> entry = {"mean": 2.5, "n_scored": 1, "n_total": 2}
+    >>> print(format_summaries({"enhanced": {"pesq": entry}}))
+    | metric | enhanced | n scored / n total |
+    |--------|---------:|-------------------:|
+    | pesq   |   2.5000 |              1 / 2 |
+    """
     lines = [["metric"]]
-    for system in systems:
+    for system in summaries:
         lines[0] += [system, "n scored / n total"]
-    for name in dict.fromkeys(name for summary in summaries for name in summary):
+    for name in dict.fromkeys(n for summary in summaries.values() for n in summary):
         lines.append([f"{name} ({variant})" if name in COMPOSITES else name])
-        for summary in summaries:
+        for summary in summaries.values():
             lines[-1] += _cells(summary.get(name))
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     texts = [
@@ -143,7 +214,95 @@ def format_table(systems: Mapping[str, Sequence[Row]], variant: str = "loizou") 
     return "\n".join([table[0], f"|{'|'.join(rule)}|", *table[1:]])
 
 
-def _cells(entry: dict[str, float | int] | None) -> list[str]:
+def format_absent(systems: Mapping[str, Sequence[Row]]) -> str:
+    """What to print below a table: why a metric has no value at all.
+
+    Arguments
+    ---------
+    systems : Mapping[str, Sequence[Row]]
+        As for ``format_table``.
+
+    Returns
+    -------
+    str
+        A line, with its line break, per reason; empty if every metric has a value.
+
+    Example
+    -------
+    >>> row = {"utmos": float("nan"), "reasons": {"utmos": "no code: clone it"}}
+    >>> format_absent({"noisy": [row], "enhanced": [row]})
+    'utmos: n/a (no code: clone it)\\n'
+    """
+    systems_of: dict[tuple[str, str], list[str]] = {}
+    for system, rows in systems.items():
+        for item in unscored_metrics(rows).items():
+            systems_of.setdefault(item, []).append(system)
+    names_of: dict[tuple[str, str], list[str]] = {}
+    for (name, reason), some in systems_of.items():
+        where = "" if len(some) == len(systems) else f" of {' and '.join(some)}"
+        names_of.setdefault((where, reason), []).append(name)
+    return "".join(
+        f"{', '.join(names)}{where}: n/a ({reason})\n"
+        for (where, reason), names in names_of.items()
+    )
+
+
+def unscored_metrics(rows: Sequence[Row]) -> dict[str, str]:
+    """Metrics that no row has a value of, each with its most frequent reason.
+
+    Arguments
+    ---------
+    rows : Sequence[Row]
+        Rows of ``score_pairs``.
+
+    Returns
+    -------
+    dict[str, str]
+        {metric: reason}.
+
+    Example
+    -------
+    >>> nan = float("nan")
+    >>> reasons = {"utmos": "the code is missing: clone it"}
+    >>> unscored_metrics([{"id": "a", "utmos": nan, "stoi": 0.9, "reasons": reasons}])
+    {'utmos': 'the code is missing: clone it'}
+    """
+    return {
+        name: Counter(row["reasons"][name] for row in rows).most_common(1)[0][0]
+        for name, entry in summarize(rows).items()
+        if not entry["n_scored"]
+    }
+
+
+def unscored_rows(rows: Sequence[Row]) -> dict[str, str]:
+    """Rows without a single value, and why.
+
+    Arguments
+    ---------
+    rows : Sequence[Row]
+        Rows of ``score_pairs``.
+
+    Returns
+    -------
+    dict[str, str]
+        {id: reasons, each once}.
+
+    Example
+    -------
+    >>> row = {"id": "a", "stoi": float("nan"), "reasons": {"stoi": "target is silent"}}
+    >>> unscored_rows([row])
+    {'a': 'target is silent'}
+    """
+    lost = {}
+    for row in rows:
+        names = _metric_names([row])
+        if not any(math.isfinite(row[name]) for name in names):
+            reasons = dict.fromkeys(row["reasons"][name] for name in names)
+            lost[row["id"]] = "; ".join(reasons)
+    return lost
+
+
+def _cells(entry: Mapping[str, Any] | None) -> list[str]:
     if entry is None:
         return ["n/a", "not asked for"]
     mean = f"{entry['mean']:.4f}" if entry["n_scored"] else "n/a"
@@ -155,7 +314,7 @@ def _metric_names(rows: Sequence[Row]) -> list[str]:
     return [name for name in names if name not in ("id", "reasons")]
 
 
-def _join_reasons(reasons: dict[str, str]) -> str:
+def _join_reasons(reasons: Mapping[str, str]) -> str:
     metrics_of: dict[str, list[str]] = {}
     for name, reason in reasons.items():
         metrics_of.setdefault(reason, []).append(name)

@@ -88,6 +88,30 @@ class Score(NamedTuple):
             return cls(value)
         return cls.missing(f"{name} is {value}")
 
+    @classmethod
+    def failed(cls, name: str, error: BaseException) -> "Score":
+        """NaN with the first line of what a package raised.
+
+        Arguments
+        ---------
+        name : str
+            The metric's name for the reason.
+        error : BaseException
+            What was raised.
+
+        Returns
+        -------
+        Score
+            NaN with a reason of one line.
+
+        Example
+        -------
+        >>> Score.failed("PESQ", RuntimeError("no speech\\nand more")).reason
+        'PESQ failed: RuntimeError: no speech'
+        """
+        line = str(error).strip().partition("\n")[0].rstrip()
+        return cls.missing(f"{name} failed: {type(error).__name__}: {line}")
+
 
 class Pair(NamedTuple):
     """Two comparable signals, or the reason why they cannot be compared.
@@ -156,6 +180,36 @@ def check_signal(signal: np.ndarray, name: str) -> tuple[np.ndarray, str]:
     return samples, ""
 
 
+def check_estimate(
+    estimate: np.ndarray, sample_rate: int, required_rate: int | None = None
+) -> tuple[np.ndarray, str]:
+    """A signal ready for a metric without a reference, and what is wrong with it.
+
+    Shape: estimate (L,) -> (L,).
+
+    Arguments
+    ---------
+    estimate : np.ndarray
+        Signal under test, float with full scale 1 or int16.
+    sample_rate : int
+        Its rate, Hz.
+    required_rate : int | None
+        The only rate the metric is defined for, Hz; None for any positive rate.
+
+    Returns
+    -------
+    tuple[np.ndarray, str]
+        Samples in float64 and the reason why they cannot be scored (empty if they can).
+
+    Example
+    -------
+    >>> check_estimate(np.ones(9), 8000, required_rate=16000)[1]
+    'sample rate is 8000 Hz, must be 16000 Hz'
+    """
+    samples, reason = check_signal(estimate, "estimate")
+    return samples, reason or _check_rate(sample_rate, required_rate)
+
+
 def check_pair(
     estimate: np.ndarray,
     target: np.ndarray,
@@ -206,10 +260,7 @@ def check_pair(
         estimate, estimate_reason = check_signal(estimate[:length], "estimate")
         target, target_reason = check_signal(target[:length], "target")
     reason = "; ".join(filter(None, (target_reason, estimate_reason)))
-    if not reason and required_rate is not None and sample_rate != required_rate:
-        reason = f"sample rate is {sample_rate} Hz, must be {required_rate} Hz"
-    if not reason and not sample_rate > 0:
-        reason = f"sample rate is {sample_rate} Hz, must be above 0"
+    reason = reason or _check_rate(sample_rate, required_rate)
     if not reason and abs(lengths[0] - lengths[1]) > max_length_difference:
         reason = (
             f"lengths differ by more than {max_length_difference} samples: "
@@ -221,3 +272,11 @@ def check_pair(
             f"at least {min_duration:g} s needed"
         )
     return Pair(estimate[:length], target[:length], reason)
+
+
+def _check_rate(sample_rate: int, required_rate: int | None) -> str:
+    if required_rate is not None and sample_rate != required_rate:
+        return f"sample rate is {sample_rate} Hz, must be {required_rate} Hz"
+    if not sample_rate > 0:
+        return f"sample rate is {sample_rate} Hz, must be above 0"
+    return ""

@@ -70,9 +70,7 @@ def test_each_utterance_has_the_scores_of_its_own_signals(signals, tmp_path):
         scores.add(name, *triple)
     summary = scores.gather()
     expected = {
-        name: score_pair(
-            as_stored(enhanced, SAMPLE_RATE), clean, SAMPLE_RATE, METRICS
-        )
+        name: score_pair(as_stored(enhanced, SAMPLE_RATE), clean, SAMPLE_RATE, METRICS)
         for name, (enhanced, clean, _) in signals.items()
     }
     for metric in METRICS:

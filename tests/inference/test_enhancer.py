@@ -241,5 +241,5 @@ def test_onnxruntime_gives_what_torch_gives(model_folder, tmp_path):
 
 
 def test_an_unknown_backend_is_refused(model_folder):
-    with pytest.raises(ValueError, match="backend .* must be one of"):
+    with pytest.raises(ValueError, match=r"backend .* must be one of"):
         Enhancer.from_pretrained(model_folder, backend="tensorflow")

@@ -161,6 +161,17 @@ def test_what_is_left_of_a_cut_file_is_enhanced_with_a_warning(
     assert 20000 < soundfile.info(target).frames < 40000
 
 
+def test_a_file_of_which_nothing_can_be_read_is_refused(enhancer, tmp_path):
+    source = tmp_path / "in.flac"
+    soundfile.write(source, noise(3000), RATE)
+    content = bytearray(source.read_bytes())
+    content[100:] = bytes(len(content) - 100)
+    source.write_bytes(content)
+    with pytest.raises(ValueError, match="none of its 3000 frames is intact"):
+        enhancer.enhance_file(source, tmp_path / "out.flac")
+    assert sorted(tmp_path.iterdir()) == [source]
+
+
 def test_a_failure_leaves_nothing_behind(enhancer, source, tmp_path, monkeypatch):
     def fail(*_):
         raise KeyboardInterrupt

@@ -1,7 +1,8 @@
+import json
 import math
 
 from sesame.inference.model_card import RunFacts, model_card, score_table
-from sesame.metrics import format_table, summarize
+from sesame.metrics import format_table, summarize, write_scores
 
 ROWS = [
     {"id": "a", "pesq": 2.5, "csig": math.nan, "si_sdr": -3.25, "reasons": {}},
@@ -25,6 +26,13 @@ def test_the_table_of_files_is_the_table_of_rows():
 def test_a_metric_of_one_system_only_is_not_made_up_for_the_other():
     systems = {"noisy": as_file([{"pesq": 1.0}]), "enhanced": as_file([{"stoi": 0.5}])}
     assert score_table(systems).count("not asked for") == 2
+
+
+def test_what_else_a_score_file_holds_is_no_row_of_the_table(tmp_path):
+    write_scores(ROWS, None, tmp_path / "s.json", None, "cmgan", ROWS, {"metrics": []})
+    content = json.loads((tmp_path / "s.json").read_text())
+    assert content.keys() >= {"noisy", "settings"}
+    assert score_table({"x": content}) == format_table({"x": ROWS}, "cmgan")
 
 
 def test_scales_that_differ_are_both_named():

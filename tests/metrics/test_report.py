@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sesame.metrics import format_table, summarize, write_scores
+from sesame.metrics import (
+    format_absent,
+    format_summaries,
+    format_table,
+    json_summary,
+    summarize,
+    unscored_metrics,
+    unscored_rows,
+    write_scores,
+)
 
 NAN = math.nan
 ROWS = [
@@ -102,3 +111,36 @@ def test_table_says_na_where_nothing_was_scored_or_asked_for():
     table = format_table({"noisy": [{"stoi": 0.9}], "enhanced": ROWS[1:2]})
     assert "n/a" in table and "0 / 1" in table and "not asked for" in table
     assert "nan" not in table
+
+
+def test_json_says_what_it_was_made_with():
+    content = json.loads(json_summary(ROWS, settings={"align_first": True}))
+    assert content["settings"] == {"align_first": True}
+    assert "settings" not in json.loads(json_summary(ROWS))
+
+
+def test_a_table_of_summaries_is_the_table_of_their_rows():
+    summaries = {"noisy": summarize(NOISY), "enhanced": summarize(ROWS)}
+    table = format_table({"noisy": NOISY, "enhanced": ROWS}, "cmgan")
+    assert format_summaries(summaries, "cmgan") == table
+    null = {"pesq": {"mean": None, "n_scored": 0, "n_total": 3}}
+    assert "n/a |" in format_summaries({"enhanced": null})
+
+
+def test_a_metric_without_any_value_has_its_most_frequent_reason():
+    rows = [{"id": c, "m": NAN, "n": 1.0, "reasons": {"m": c}} for c in "aba"]
+    assert unscored_metrics(rows) == {"m": "a"}
+    assert unscored_metrics(ROWS) == {}
+
+
+def test_absent_metrics_share_a_line_per_reason():
+    row = {"a": NAN, "b": NAN, "c": NAN, "reasons": {"a": "x", "b": "x", "c": "y"}}
+    text = format_absent({"noisy": [row | {"c": 1.0}], "enhanced": [row]})
+    assert text == "a, b: n/a (x)\nc of enhanced: n/a (y)\n"
+    assert format_absent({"noisy": NOISY}) == ""
+
+
+def test_rows_without_a_value_are_named_with_each_reason_once():
+    assert unscored_rows(ROWS) == {'b,"1"': "x"}
+    row = {"id": "a", "m": NAN, "n": NAN, "reasons": {"m": "x", "n": "y", "align": "z"}}
+    assert unscored_rows([row]) == {"a": "x; y"}

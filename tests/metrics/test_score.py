@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -6,6 +8,7 @@ from hypothesis import strategies as st
 from sesame.metrics import (
     METRICS,
     Score,
+    check_estimate,
     check_pair,
     check_signal,
     composite,
@@ -117,3 +120,18 @@ def test_a_signal_that_is_silent_but_for_what_is_cut_off_is_silent():
     target = np.zeros(RATE + 50)
     target[-10:] = 1
     assert check_pair(TONE, target, RATE).reason == "target is silent"
+
+
+def test_a_failure_is_its_first_line():
+    score = Score.failed("X", ValueError("\n one \n two"))
+    assert math.isnan(score.value) and score.reason == "X failed: ValueError: one"
+    assert Score.failed("X", OSError()).reason == "X failed: OSError: "
+
+
+def test_an_estimate_alone_is_checked_as_in_a_pair():
+    tone = np.ones(9)
+    assert check_estimate(tone, 8000)[1] == ""
+    assert check_estimate(tone, 0)[1] == "sample rate is 0 Hz, must be above 0"
+    for signal, rate in ((0 * tone, 16000), (tone[:0], 16000), (tone, 8000)):
+        pair = check_pair(signal, tone, rate, required_rate=16000)
+        assert check_estimate(signal, rate, 16000)[1] == pair.reason != ""

@@ -1,0 +1,79 @@
+"""The parser of all commands, errors and exit codes."""
+
+import argparse
+from collections.abc import Sequence
+
+import sesame
+
+from . import (
+    compare,
+    convert,
+    demo,
+    doctor,
+    enhance,
+    evaluate,
+    export,
+    info,
+    routing,
+    showcase,
+    train,
+)
+from .common import note
+
+COMMANDS = (
+    enhance,
+    evaluate,
+    compare,
+    routing,
+    info,
+    doctor,
+    export,
+    convert,
+    demo,
+    train,
+    showcase,
+)
+FAILED, INTERRUPTED = 1, 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs a command.
+
+    Arguments
+    ---------
+    argv : Sequence[str] | None
+        Arguments after the program's name; ``None`` takes those of the process.
+
+    Returns
+    -------
+    int
+        Exit code: 0 done, 1 failed with one line per failure on the error stream, 2
+        nothing to do with these arguments, 130 stopped by Ctrl-C. Arguments that the
+        parser does not take end the process with 2.
+
+    Example
+    -------
+    >>> main(["convert", "no/such/run", "model"])
+    1
+    """
+    arguments = _parser().parse_args(argv)
+    try:
+        return arguments.run(arguments) or 0
+    except (ValueError, OSError, ImportError) as error:
+        note(str(error) or type(error).__name__)
+        return FAILED
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="sesame", description="Enhances noisy speech and shows how it is done."
+    )
+    parser.add_argument(
+        "--version", action="version", version=f"sesame {sesame.__version__}"
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for command in COMMANDS:
+        command.add_parser(commands)
+    return parser

@@ -1,0 +1,234 @@
+"""From an upload to all that the demo shows of it; knows nothing of web pages."""
+
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from sesame.metrics import score_pair
+
+from ..audio_files import check_audio, read_blocks
+from ..enhancer import Enhancer
+from ..figures import routing_figure, spectrogram_figure
+from ..resampling import resample_blocks, resampled_length
+from ..routing import expert_maps
+from .guards import decode_upload
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["Enhanced", "enhance_upload", "read_mono", "score_table"]
+
+# Beyond it, pictures and scores hold nothing that people hear.
+MAX_SHOWN_RATE = 48_000  # Hz
+# The map comes from one pass of the network, whose memory grows with the length.
+MAP_SECONDS = 12.0
+# Scores whose unit or scale a reader must know.
+LABELS = {
+    "si_sdr": "si_sdr [dB]",
+    "ssnr": "ssnr [dB]",
+    "csig": "csig (loizou)",
+    "cbak": "cbak (loizou)",
+    "covl": "covl (loizou)",
+}
+
+
+class Enhanced(NamedTuple):
+    """What the demo shows of one upload.
+
+    Arguments
+    ---------
+    noisy : Path
+        The upload as WAV.
+    enhanced : Path
+        The enhanced WAV, with the upload's rate and channels.
+    spectrograms : Figure
+        Of both and of the clean reference, if there is one.
+    experts : Figure | None
+        The experts chosen; None for a model without a mixture of experts.
+    scores : str
+        Markdown; empty without a clean reference.
+
+    Example
+    -------
+    >>> Enhanced(Path("a.wav"), Path("b.wav"), None, None, "").enhanced.name
+    'b.wav'
+    """
+
+    noisy: Path
+    enhanced: Path
+    spectrograms: "Figure"
+    experts: "Figure | None"
+    scores: str
+
+
+def enhance_upload(
+    enhancer: Enhancer,
+    noisy: str | Path,
+    reference: str | Path | None,
+    folder: str | Path,
+    max_seconds: float,
+    max_attenuation_db: float | None = None,
+    dry: float = 0.0,
+    report: Callable[[float, str], None] = lambda fraction, step: None,
+) -> Enhanced:
+    """Enhances an upload, draws it and, with a clean reference, scores it.
+
+    Pictures and scores are of the mean of all channels, at up to 48 kHz.
+
+    Arguments
+    ---------
+    enhancer : Enhancer
+        Enhances.
+    noisy : str | Path
+        File of a visitor.
+    reference : str | Path | None
+        The clean signal, from the same visitor; None if there is none.
+    folder : str | Path
+        Where the WAV files are written.
+    max_seconds : float
+        Longest signal that is accepted [s].
+    max_attenuation_db : float | None
+        As in the call of the enhancer.
+    dry : float
+        As in the call of the enhancer.
+    report : Callable[[float, str], None]
+        Is told the fraction done, 0 to 1, and what is done next; what it raises ends
+        the work.
+
+    Returns
+    -------
+    Enhanced
+        Files and pictures.
+
+    Raises
+    ------
+    ValueError
+        If a file is refused (see ``decode_upload``) or an option is out of range. The
+        message is meant for the visitor.
+    ImportError
+        If matplotlib is not installed.
+
+    Example
+    -------
+    >>> enhance_upload(None, "/srv/secret/no.wav", None, "folder", max_seconds=120.0)
+    Traceback (most recent call last):
+    ValueError: cannot read the noisy recording: there is no such file
+    """
+    folder, stem = Path(folder), Path(noisy).stem
+    files = {"noisy": folder / f"{stem}_noisy.wav"}
+    report(0.0, "reading")
+    info = decode_upload(noisy, files["noisy"], "the noisy recording", max_seconds)
+    if reference is not None:
+        clean = folder / "clean.wav"
+        decode_upload(reference, clean, "the clean reference", max_seconds)
+    files["enhanced"] = folder / f"{stem}_enhanced.wav"
+    enhancer.enhance_file(
+        files["noisy"],
+        files["enhanced"],
+        max_attenuation_db=max_attenuation_db,
+        dry=dry,
+        progress=lambda fraction: report(0.7 * fraction, "enhancing"),
+    )
+    if reference is not None:
+        files["clean reference"] = clean
+    report(0.7, "drawing")
+    rate = min(info.sample_rate, MAX_SHOWN_RATE)
+    signals = {title: read_mono(path, rate) for title, path in files.items()}
+    spectrograms = spectrogram_figure(signals, rate)
+    beginning = signals["noisy"][: math.ceil(MAP_SECONDS * rate)]
+    maps = expert_maps(enhancer, beginning, rate)
+    experts = routing_figure(beginning, rate, maps) if maps else None
+    scores = ""
+    if reference is not None:
+        report(0.8, "scoring")
+        clean_signal = signals.pop("clean reference")
+        scores = score_table(
+            {
+                title: score_pair(signal, clean_signal, rate, variant="loizou")
+                for title, signal in signals.items()
+            }
+        )
+    report(1.0, "showing")
+    return Enhanced(files["noisy"], files["enhanced"], spectrograms, experts, scores)
+
+
+def read_mono(path: str | Path, sample_rate: int) -> np.ndarray:
+    """Reads the mean of all channels at a rate; never holds the channels themselves.
+
+    Shape: -> (L,), L = ceil(length * sample_rate / rate of the file).
+
+    Arguments
+    ---------
+    path : str | Path
+        Audio file.
+    sample_rate : int
+        Rate of the result, Hz.
+
+    Returns
+    -------
+    np.ndarray
+        float64, full scale 1.
+
+    Raises
+    ------
+    ValueError
+        As ``check_audio``.
+
+    Example
+    -------
+    >>> import soundfile
+    >>> path = Path(getfixture("tmp_path")) / "a.wav"
+    >>> soundfile.write(path, np.full((8000, 2), [0.5, 0.0]), 16000)
+    >>> read_mono(path, 8000).shape
+    (4000,)
+    """
+    info = check_audio(path)
+    length = resampled_length(info.num_frames, info.sample_rate, sample_rate)
+    mono = (block.mean(axis=0, keepdims=True) for block in read_blocks(path))
+    blocks = resample_blocks(mono, info.sample_rate, sample_rate, length)
+    return np.concatenate(list(blocks), axis=-1)[0]
+
+
+def score_table(rows: Mapping[str, Mapping[str, Any]]) -> str:
+    """Scores side by side, and why some are missing.
+
+    Arguments
+    ---------
+    rows : Mapping[str, Mapping[str, Any]]
+        Rows of ``score_pair`` by title.
+
+    Returns
+    -------
+    str
+        A Markdown table, followed by the reasons and notes.
+
+    Example
+    -------
+    >>> row = {"stoi": 0.5, "pesq": float("nan"), "reasons": {"pesq": "it is silent"}}
+    >>> print(score_table({"noisy": row}))
+    | metric | noisy |
+    | :-- | --: |
+    | stoi | 0.500 |
+    | pesq | n/a |
+    <BLANKLINE>
+    pesq: it is silent
+    """
+    values = list(rows.values())
+    metrics = dict.fromkeys(name for row in values for name in row if name != "reasons")
+    lines = [["metric", *rows], [":--", *["--:"] * len(rows)]]
+    lines += [
+        [LABELS.get(name, name), *(_number(row[name]) for row in values)]
+        for name in metrics
+    ]
+    table = [f"| {' | '.join(cells)} |" for cells in lines]
+    reasons = dict.fromkeys(
+        f"{name}: {reason}" for row in values for name, reason in row["reasons"].items()
+    )
+    return "\n".join(table) + "".join(f"\n\n{reason}" for reason in reasons)
+
+
+def _number(value: float) -> str:
+    return f"{value:.3f}" if math.isfinite(value) else "n/a"

@@ -1,0 +1,33 @@
+import pytest
+
+
+def test_routing_is_drawn_and_told(noisy_file, model_folder, tmp_path, call, capsys):
+    pytest.importorskip("matplotlib")
+    figure = tmp_path / "f.png"
+    command = ["routing", noisy_file, "--figure", figure, "--model", model_folder]
+    assert call(*command) == 0
+    assert figure.stat().st_size > 5000
+    lines = capsys.readouterr().out.splitlines()
+    assert [line[:7] for line in lines] == ["block 1", "block 1"]
+    shares = [float(word) for word in lines[0].split(":")[1].split()]
+    assert len(shares) == 3 and sum(shares) == pytest.approx(100, abs=0.2)
+
+
+def test_a_figure_is_replaced_only_by_force(noisy_file, tmp_path, call, one_line):
+    figure = tmp_path / "f.png"
+    figure.write_text("precious")
+    assert call("routing", noisy_file, "--figure", figure) == 1
+    assert "--force" in one_line()
+    assert figure.read_text() == "precious"
+
+
+def test_an_unknown_kind_of_figure_is_one_line_and_no_file(
+    noisy_file, model_folder, tmp_path, call, one_line
+):
+    pytest.importorskip("matplotlib")
+    before = sorted(tmp_path.iterdir())
+    figure = tmp_path / "out.doc"
+    command = ["routing", noisy_file, "--figure", figure, "--model", model_folder]
+    assert call(*command) == 1
+    assert "out.doc" in one_line()
+    assert sorted(tmp_path.iterdir()) == before

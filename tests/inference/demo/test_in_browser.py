@@ -1,0 +1,148 @@
+"""The page as a person uses it: Playwright drives Debian's chromium."""
+
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from sesame.inference import Enhancer
+from sesame.inference.audio_files import read_audio
+
+playwright = pytest.importorskip("playwright.sync_api")
+CHROMIUM = shutil.which("chromium")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+# A microphone that beeps, and no question whether it may be used.
+ARGUMENTS = [
+    "--no-sandbox",
+    "--use-fake-device-for-media-stream",
+    "--use-fake-ui-for-media-stream",
+]
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser, server):
+    """The open page; it must ask nobody else for anything."""
+    page = browser.new_page()
+    page.set_default_timeout(20_000)
+    asked = set()
+    page.on("request", lambda request: asked.add(request.url))
+    page.goto(server.url)
+    page.get_by_role("button", name="Enhance", exact=True).wait_for()
+    yield page
+    page.close()
+    own = (server.url + "/", "blob:" + server.url, "data:")
+    assert not [url for url in asked if not url.startswith(own)]
+
+
+@pytest.fixture
+def files(tmp_path):
+    """A noisy stereo file at 44100 Hz, and the clean one."""
+    rng = np.random.default_rng(0)
+    time = np.arange(44_100) / 44_100
+    clean = 0.3 * np.sin(2 * np.pi * 440 * time)[:, None] * [1.0, 0.5]
+    paths = tmp_path / "noisy.wav", tmp_path / "clean.wav"
+    soundfile.write(paths[0], clean + rng.normal(0, 0.05, clean.shape), 44_100)
+    soundfile.write(paths[1], clean, 44_100)
+    return paths
+
+
+def _upload(page, part, path):
+    box = page.locator(f"#{part}-upload")
+    box.locator("input[type=file]").set_input_files(path)
+    _wait_for_sound(box)
+
+
+def _wait_for_sound(block):
+    """The player takes the place of the box to drop files in; shows the length."""
+    length = block.locator("#duration")
+    playwright.expect(length).to_have_text(re.compile("[1-9]"))
+    minutes, seconds = length.inner_text().split(":")
+    return 60 * int(minutes) + int(seconds)
+
+
+def _run(page):
+    page.get_by_role("button", name="Enhance", exact=True).click()
+    page.locator("button:not([disabled])", has_text="Download").wait_for()
+
+
+def _picture_widths(page):
+    page.locator("img[src^='data:image/png']").nth(1).wait_for()
+    pictures = page.locator("img[src^='data:image/png']")
+    assert all(picture.is_visible() for picture in pictures.all())
+    return [image.evaluate("it => it.naturalWidth") for image in pictures.all()]
+
+
+def test_upload_run_listen_look_and_download(page, files, tiny_model, tmp_path):
+    _upload(page, "noisy", files[0])
+    _upload(page, "clean", files[1])
+    _run(page)
+    for player in ("noisy", "enhanced"):
+        assert _wait_for_sound(page.locator(f"#{player}-player")) == 1
+    assert [width > 500 for width in _picture_widths(page)] == [True, True]
+    table = page.locator("table", has_text="si_sdr")
+    assert table.locator("th").all_inner_texts() == ["metric", "noisy", "enhanced"]
+    with page.expect_download() as download:
+        page.get_by_text("Download the enhanced WAV").click()
+    assert download.value.suggested_filename == "noisy_enhanced.wav"
+    download.value.save_as(tmp_path / "saved.wav")
+
+    enhancer = Enhancer.from_pretrained(tiny_model, device="cpu")
+    enhancer.enhance_file(files[0], tmp_path / "expected.wav")
+    saved, expected = (read_audio(tmp_path / f"{n}.wav") for n in ("saved", "expected"))
+    assert saved.sample_rate == 44_100
+    assert saved.waveform.shape == (2, 44_100)
+    assert np.isfinite(saved.waveform).all()
+    step = 2**-15
+    np.testing.assert_allclose(saved.waveform, expected.waveform, rtol=0, atol=step)
+
+
+def test_recording_works_as_uploading_does(page):
+    page.get_by_label("Record audio").click()
+    page.get_by_role("button", name="Record", exact=True).click()
+    page.wait_for_timeout(1500)
+    page.get_by_role("button", name="Stop").first.click()
+    seconds = _wait_for_sound(page.locator("#noisy-upload"))
+    _run(page)
+    assert _wait_for_sound(page.locator("#enhanced-player")) == seconds
+
+
+def test_an_example_runs_with_its_scores(page):
+    examples = Path(__file__).parents[3] / "data/minibank/noisy_testset_wav"
+    if not examples.is_dir():
+        pytest.skip("data/minibank is not here")
+    page.get_by_role("button", name="p311_004").click()
+    _wait_for_sound(page.locator("#clean-upload"))
+    _run(page)
+    page.locator("table", has_text="si_sdr").wait_for()
+
+
+def test_a_bad_file_is_one_message_and_the_page_goes_on(page, files, server):
+    long = files[0].with_name("long.wav")
+    soundfile.write(long, np.zeros(121 * 4000), 4000)
+    _upload(page, "noisy", long)
+    page.get_by_role("button", name="Enhance", exact=True).click()
+    toast = page.get_by_test_id("toast-body")
+    toast.wait_for()
+    text = toast.inner_text()
+    assert "the noisy recording lasts more than 120 s" in text
+    assert "Traceback" not in text
+    assert str(server.cache) not in page.content()
+    page.get_by_label("Clear").first.click()
+    _upload(page, "noisy", files[0])
+    _run(page)
+
+
+def test_visitors_are_told_who_can_read_their_files(page):
+    text = page.get_by_text("Any file in the cache can be read by whoever has its URL.")
+    assert text.is_visible()
