@@ -91,8 +91,8 @@ def speed(options):
     header = ["", "median [s]", "RTF", "worst RTF", "peak memory [MB]"]
     return (
         f"## Speed and memory\n\n`enhance_file`, mono, {RATE} Hz, {options.repeats} "
-        f"runs after one (a single one from {LONG} s on). Real-time factor: time over length. "
-        "Memory: peak resident set of the process.\n\n" + table(header, rows)
+        f"runs after one (a single one from {LONG} s on). Real-time factor: time over "
+        "length. Memory: peak resident set of the process.\n\n" + table(header, rows)
     )
 
 
