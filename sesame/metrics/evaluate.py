@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -169,7 +169,10 @@ def _score_job(
     if target is not None and estimate_rate != target_rate:
         reason = f"sample rates differ: estimate {estimate_rate}, target {target_rate}"
         return _missing_row(name, metrics, f"{reason} Hz")
-    row = score_pair(estimate, target, estimate_rate, metrics, **options)
+    # The last digit of a matrix product hangs on the number of threads; a score must
+    # not hang on the number of workers.
+    with _limited_threads("blas"):
+        row = score_pair(estimate, target, estimate_rate, metrics, **options)
     return {"id": name, **row}
 
 
@@ -228,11 +231,16 @@ def _start_worker(until_closed: Connection) -> None:
     # Ctrl-C reaches all processes of a terminal; the first one ends the others.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_exit_after, args=(until_closed,), daemon=True).start()
+    _limited_threads()
+
+
+def _limited_threads(kind: str | None = None) -> AbstractContextManager:
+    """One thread from now on; those there were again after a ``with`` block."""
     try:
         from threadpoolctl import threadpool_limits
     except ImportError:
-        return
-    threadpool_limits(limits=1)
+        return nullcontext()
+    return threadpool_limits(limits=1, user_api=kind)
 
 
 def _exit_after(until_closed: Connection) -> None:
