@@ -228,7 +228,7 @@ def _stack(heights: Sequence[float]) -> tuple["Figure", list["Axes"]]:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise ImportError(
-            "figures need matplotlib: pip install 'sesame[plot]'"
+            "figures need matplotlib: pip install '.[plot]'"
         ) from error
     size = WIDTH, 0.6 + 2.0 * sum(heights)
     figure = Figure(figsize=size, layout="constrained")

@@ -255,12 +255,12 @@ def import_extra(name: str) -> ModuleType:
     -------
     >>> import_extra("no_such_package")
     Traceback (most recent call last):
-    ImportError: no_such_package is missing: pip install 'sesame[onnx]'
+    ImportError: no_such_package is missing: pip install '.[onnx]'
     """
     try:
         return import_module(name)
     except ImportError as error:
-        raise ImportError(f"{name} is missing: pip install 'sesame[onnx]'") from error
+        raise ImportError(f"{name} is missing: pip install '.[onnx]'") from error
 
 
 def _read(path: Path) -> tuple[bytes, dict[str, str]]:

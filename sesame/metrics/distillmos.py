@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import torch
 
 SAMPLE_RATE = 16000
-MISSING_PACKAGE = "package distillmos is missing: pip install 'sesame[eval]'"
+MISSING_PACKAGE = "package distillmos is missing: pip install '.[eval]'"
 # What the network was trained on, and the largest step between two such segments.
 SEGMENT_LENGTH = 122_880
 MAX_HOP = 16_000

@@ -6,7 +6,7 @@ from .score import Score, check_estimate
 
 SAMPLE_RATE = 16000
 DNSMOS_METRICS = ("dnsmos_sig", "dnsmos_bak", "dnsmos_ovrl", "dnsmos_p808")
-MISSING_PACKAGE = "package speechmos is missing: pip install 'sesame[eval]'"
+MISSING_PACKAGE = "package speechmos is missing: pip install '.[eval]'"
 
 
 def dnsmos(estimate: np.ndarray, sample_rate: int) -> dict[str, Score]:

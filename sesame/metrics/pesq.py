@@ -8,7 +8,7 @@ import numpy as np
 from .score import Score, check_pair
 
 SAMPLE_RATE = 16000
-MISSING_PACKAGE = "package pesq is missing: pip install 'sesame[eval]'"
+MISSING_PACKAGE = "package pesq is missing: pip install '.[eval]'"
 # The ITU code keeps 50 utterances (each at least 0.2 s, more than 0.2 s apart) in fixed
 # arrays and overruns them without a check: longer files can crash their process.
 LONGEST_IN_PROCESS = 19.0

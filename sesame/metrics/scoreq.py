@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import onnxruntime
 
 SAMPLE_RATE = 16000
-MISSING_PACKAGE = "package onnxruntime is missing: pip install 'sesame[eval]'"
+MISSING_PACKAGE = "package onnxruntime is missing: pip install '.[eval]'"
 MISSING_WEIGHTS = (
     "the weights are missing: download adapt_nr_telephone.onnx from "
     "https://zenodo.org/records/15739280 and name it with --scoreq-weights FILE"

@@ -6,7 +6,7 @@ import numpy as np
 
 from .score import Score, check_pair
 
-MISSING_PACKAGE = "package pystoi is missing: pip install 'sesame[eval]'"
+MISSING_PACKAGE = "package pystoi is missing: pip install '.[eval]'"
 # 30 frames of 256 samples, 128 apart, at pystoi's internal 10 kHz.
 MIN_DURATION = 0.4
 # The highest band ends at 4.3 kHz; far lower rates would also explode in resampling.

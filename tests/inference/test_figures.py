@@ -105,5 +105,5 @@ def test_nothing_to_draw_is_refused():
 
 def test_without_matplotlib_the_message_says_how_to_get_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    with pytest.raises(ImportError, match=r"pip install 'sesame\[plot\]'"):
+    with pytest.raises(ImportError, match=r"pip install '\.\[plot\]'"):
         spectrogram_figure({"a": noise()}, 16000)

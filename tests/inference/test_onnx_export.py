@@ -9,8 +9,8 @@ from sesame.inference.onnx_export import Parity, check_onnx, export_onnx
 from sesame.inference.onnx_network import OnnxNetwork, weights_digest
 from sesame.models import MPSENet
 
-onnx = pytest.importorskip("onnx", reason="pip install 'sesame[onnx]'")
-pytest.importorskip("onnxruntime", reason="pip install 'sesame[onnx]'")
+onnx = pytest.importorskip("onnx", reason="pip install '.[onnx]'")
+pytest.importorskip("onnxruntime", reason="pip install '.[onnx]'")
 
 
 @pytest.fixture

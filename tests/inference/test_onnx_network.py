@@ -12,8 +12,8 @@ from sesame.inference import Enhancer, load_model_folder, onnx_network
 from sesame.inference.onnx_export import export_onnx
 from sesame.inference.onnx_network import OnnxNetwork, load_onnx, weights_digest
 
-onnx = pytest.importorskip("onnx", reason="pip install 'sesame[onnx]'")
-onnxruntime = pytest.importorskip("onnxruntime", reason="pip install 'sesame[onnx]'")
+onnx = pytest.importorskip("onnx", reason="pip install '.[onnx]'")
+onnxruntime = pytest.importorskip("onnxruntime", reason="pip install '.[onnx]'")
 
 
 @pytest.fixture(scope="module")
@@ -273,6 +273,6 @@ def test_a_missing_package_is_named_with_the_way_to_get_it(
         return onnx
 
     monkeypatch.setattr(onnx_network, "import_module", import_module)
-    reason = rf"^{missing} is missing: pip install 'sesame\[onnx\]'$"
+    reason = rf"^{missing} is missing: pip install '\.\[onnx\]'$"
     with pytest.raises(ImportError, match=reason):
         load_onnx(exported)

@@ -75,7 +75,7 @@ def test_an_error_of_the_package_is_a_reason(recorder):
 def test_a_missing_package_is_a_reason_with_the_fix(monkeypatch):
     monkeypatch.setitem(sys.modules, "speechmos", None)
     reason = dnsmos(TONE, RATE)["dnsmos_p808"].reason
-    assert "pip install 'sesame[eval]'" in reason
+    assert "pip install '.[eval]'" in reason
 
 
 @pytest.mark.slow

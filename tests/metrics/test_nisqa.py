@@ -114,9 +114,9 @@ def test_what_is_missing_is_a_reason_with_the_fix(tmp_path, torchmetrics, monkey
     assert "absent.tar" in absent and "--nisqa-weights FILE" in absent
     weights = save_weights(tmp_path / "nisqa.tar", 1.0)
     del torchmetrics._NISQADIM
-    assert "pip install 'sesame[nisqa]'" in nisqa(TONE, RATE, weights).reason
+    assert "pip install '.[nisqa]'" in nisqa(TONE, RATE, weights).reason
     monkeypatch.setitem(sys.modules, "torchmetrics.functional.audio", None)
-    assert "pip install 'sesame[nisqa]'" in nisqa(TONE, RATE, weights).reason
+    assert "pip install '.[nisqa]'" in nisqa(TONE, RATE, weights).reason
 
 
 def test_signals_that_cannot_be_scored_never_reach_the_network(tmp_path, torchmetrics):

@@ -75,4 +75,4 @@ def test_a_missing_package_is_a_reason_with_the_fix(monkeypatch, speech_pair):
     monkeypatch.setitem(sys.modules, "pystoi", None)
     score = stoi(*speech_pair, RATE)
     assert np.isnan(score.value)
-    assert "pip install 'sesame[eval]'" in score.reason
+    assert "pip install '.[eval]'" in score.reason

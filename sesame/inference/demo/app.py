@@ -247,7 +247,7 @@ def _load_gradio() -> ModuleType:
         import matplotlib  # noqa: F401 (asked for now, not in the first request)
     except ImportError as error:
         raise ImportError(
-            "the demo needs gradio and matplotlib: pip install 'sesame[demo]'"
+            "the demo needs gradio and matplotlib: pip install '.[demo]'"
         ) from error
     return gradio
 

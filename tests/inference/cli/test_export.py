@@ -8,8 +8,8 @@ from sesame.inference.cli import export, main
 from sesame.inference.onnx_export import Parity
 from sesame.inference.onnx_network import load_onnx
 
-pytest.importorskip("onnx", reason="pip install 'sesame[onnx]'")
-pytest.importorskip("onnxruntime", reason="pip install 'sesame[onnx]'")
+pytest.importorskip("onnx", reason="pip install '.[onnx]'")
+pytest.importorskip("onnxruntime", reason="pip install '.[onnx]'")
 
 
 @pytest.fixture

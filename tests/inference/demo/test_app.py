@@ -74,7 +74,7 @@ def test_the_shipped_model_is_the_default(monkeypatch):
 @pytest.mark.parametrize("missing", ["gradio", "matplotlib"])
 def test_a_missing_package_is_named_with_its_remedy(enhancer, monkeypatch, missing):
     monkeypatch.setitem(sys.modules, missing, None)
-    with pytest.raises(ImportError, match=r"pip install 'sesame\[demo\]'"):
+    with pytest.raises(ImportError, match=r"pip install '\.\[demo\]'"):
         build_app(enhancer)
 
 
