@@ -227,9 +227,7 @@ def _stack(heights: Sequence[float]) -> tuple["Figure", list["Axes"]]:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise ImportError(
-            "figures need matplotlib: pip install '.[plot]'"
-        ) from error
+        raise ImportError("figures need matplotlib: pip install '.[plot]'") from error
     size = WIDTH, 0.6 + 2.0 * sum(heights)
     figure = Figure(figsize=size, layout="constrained")
     FigureCanvasAgg(figure)

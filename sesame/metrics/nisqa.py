@@ -13,8 +13,7 @@ if TYPE_CHECKING:
 
 LICENCE = "the weights of NISQA are CC BY-NC-SA 4.0: not for commercial use"
 MISSING_PACKAGE = (
-    "package torchmetrics (with NISQA) or librosa is missing: "
-    "pip install '.[nisqa]'"
+    "package torchmetrics (with NISQA) or librosa is missing: pip install '.[nisqa]'"
 )
 MISSING_WEIGHTS = (
     "the weights are missing: download weights/nisqa.tar (CC BY-NC-SA 4.0) from "

@@ -34,7 +34,7 @@ def test_a_missing_package_is_a_reason_with_the_fix(monkeypatch):
     monkeypatch.setitem(sys.modules, "distillmos", None)
     score = distillmos(TONE, RATE)
     assert np.isnan(score.value)
-    assert score.reason.startswith("package distillmos is missing: pip install '.[eval]'")
+    assert "distillmos is missing: pip install '.[eval]'" in score.reason
 
 
 def test_a_score_needs_no_download_and_says_nothing(speech_pair, monkeypatch, capsys):
