@@ -147,8 +147,7 @@ def _without_experts(original):
 
 def test_bundled_examples_are_pairs_that_exist():
     examples = demo._bundled_examples()
-    if not examples:
-        pytest.skip("data/minibank is not here")
+    assert examples
     for noisy, clean in examples:
         assert noisy != clean
         assert noisy.name == clean.name

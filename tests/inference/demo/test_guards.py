@@ -141,8 +141,8 @@ def test_a_deadline_is_over_after_its_time_and_not_before():
     "path, passed",
     [
         ("/", True),
-        ("/gradio_api/file=/tmp/gradio/a.wav", True),
-        ("/gradio_api/file=/tmp/gradio/http.wav", True),
+        ("/gradio_api/file=/cache/a.wav", True),
+        ("/gradio_api/file=/cache/http.wav", True),
         ("/gradio_api/file=http://10.0.0.1/", False),
         ("/gradio_api/file=HTTPS://example.com/", False),
         ("/gradio_api/file= \thttp://example.com/", False),
