@@ -24,18 +24,42 @@ SIZES |= {f"generator.{name}" for name in ("channels", "num_blocks", "dense_dept
 SIZES |= {f"generator.{name}" for name in ("moe_blocks", "num_experts")}
 SIZES |= {"generator.noise_context_dim", "prepare_data.resampled_folder"}
 PHASES = ("instantaneous_phase", "group_delay", "angular_frequency")
+SMALL = SIZES | {"train_set", "valid_set", "test_set", "crop", "valid_speakers"}
+SMALL |= {"test_folder", "prepare_data"} | {f"loss_weights.{name}" for name in PHASES}
+OTHER_SYSTEM = {"output_folder", "generator"}
+DENSE = {"expert_bias_speed", "loss_weights.load_balance", "loss_weights.router_z"}
 # What a file may have other than sesame.yaml: keys, and all that lies below them.
 DIFFERENCES = {
-    "mp_senet": {"output_folder", "generator", "expert_bias_speed"}
-    | {"loss_weights.load_balance", "loss_weights.router_z"},
+    "lstm_attention": OTHER_SYSTEM | DENSE,
+    "lstm_senet": OTHER_SYSTEM | DENSE,
+    "mambattention": OTHER_SYSTEM | DENSE,
+    "mambattention_moe": OTHER_SYSTEM,
+    "mambattention_small": SMALL | OTHER_SYSTEM | DENSE,
+    "mp_senet": OTHER_SYSTEM | DENSE,
+    "mp_senet_small": SMALL | OTHER_SYSTEM | DENSE,
+    "semamba": OTHER_SYSTEM | DENSE,
     "sesame_mini": SIZES | {"expert_bias_speed"},
-    "sesame_small": SIZES
-    | {"train_set", "valid_set", "test_set", "crop", "valid_speakers", "test_folder"}
-    | {"prepare_data"}
-    | {f"loss_weights.{name}" for name in PHASES},
+    "sesame_small": SMALL,
+    "transformer_mamba": OTHER_SYSTEM | DENSE,
+    "transformer_mamba_moe": OTHER_SYSTEM,
+    "transformer_mamba_small": SMALL | OTHER_SYSTEM | DENSE,
+    "xlstm_attention": OTHER_SYSTEM | DENSE,
+    "xlstm_senet": OTHER_SYSTEM | DENSE,
+    "xlstm_senet2": OTHER_SYSTEM | DENSE,
 }
-MOST_PARAMETERS = {"sesame_small": 600_000}
-PARAMETERS = {"mp_senet": 2_263_372, "discriminator": 181_650}
+MOST_PARAMETERS = {name: 600_000 for name in FILES if name.endswith("_small")}
+PARAMETERS = {
+    "discriminator": 181_650,
+    "lstm_attention": 2_483_537,
+    "lstm_senet": 2_344_273,
+    "mambattention": 2_325_841,
+    "mp_senet": 2_263_372,
+    "semamba": 2_258_769,
+    "transformer_mamba": 5_954_385,
+    "xlstm_attention": 2_270_673,
+    "xlstm_senet": 2_203_601,
+    "xlstm_senet2": 2_272_849,
+}
 
 
 def _load(name, tmp_path, **overrides):
@@ -95,7 +119,7 @@ def test_every_file_builds_a_brain_with_its_optimisers(name, tmp_path):
 def test_one_step_works_with_exactly_the_weights_of_the_file(name, tmp_path):
     """A weight without its term, or a term without its weight, is an error."""
     hparams = _load(
-        name, tmp_path, generator={"channels": 4, "dense_depth": 1}, pesq_workers=0
+        name, tmp_path, generator={"channels": 8, "dense_depth": 1}, pesq_workers=0
     )
     brain = _brain(hparams)
     brain.on_fit_start()

@@ -3,6 +3,20 @@
 Use ``sesame.compat.<system>.convert_state_dict``: the modules share function names.
 """
 
-from sesame.compat import codec, metric_discriminator, mp_senet
+from sesame.compat import (
+    codec,
+    mambattention,
+    metric_discriminator,
+    mp_senet,
+    semamba,
+    xlstm_senet,
+)
 
-__all__ = ["codec", "metric_discriminator", "mp_senet"]
+__all__ = [
+    "codec",
+    "mambattention",
+    "metric_discriminator",
+    "mp_senet",
+    "semamba",
+    "xlstm_senet",
+]

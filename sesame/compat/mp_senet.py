@@ -5,6 +5,7 @@ from os import PathLike
 
 import torch
 
+from sesame.compat.checkpoint import read_generator
 from sesame.compat.codec import convert_codec, rename
 
 __all__ = ["convert_state_dict", "load_checkpoint"]
@@ -107,5 +108,4 @@ def load_checkpoint(path: str | PathLike, axes: str = "as_run") -> dict:
     >>> list(load_checkpoint(path))
     ['mask_decoder.activation.slope']
     """
-    checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    return convert_state_dict(checkpoint.get("generator", checkpoint), axes)
+    return convert_state_dict(read_generator(path), axes)

@@ -6,7 +6,23 @@ discriminator they are trained with.
 """
 
 from sesame.models.discriminator import MetricDiscriminator
+from sesame.models.lstm_senet import LSTMAttention, LSTMSENet
+from sesame.models.mambattention import MambAttention
 from sesame.models.mp_senet import MPSENet
+from sesame.models.semamba import SEMamba
 from sesame.models.sesame import SESAME
+from sesame.models.transformer_mamba import TransformerMamba
+from sesame.models.xlstm_senet import XLSTMAttention, XLSTMSENet
 
-__all__ = ["SESAME", "MPSENet", "MetricDiscriminator"]
+__all__ = [
+    "SESAME",
+    "LSTMAttention",
+    "LSTMSENet",
+    "MPSENet",
+    "MambAttention",
+    "MetricDiscriminator",
+    "SEMamba",
+    "TransformerMamba",
+    "XLSTMAttention",
+    "XLSTMSENet",
+]

@@ -3,15 +3,12 @@
 from collections.abc import Sequence
 
 from sesame.models.mag_phase import MagPhaseEnhancer
+from sesame.models.sparse import noise_context, transformer_layer
 from sesame.nnet import (
     DenseEncoder,
     DualPathBlock,
-    GRUFeedForward,
     MagnitudeMaskDecoder,
-    MoEFeedForward,
-    NoiseContext,
     PhaseDecoder,
-    SelfAttention,
     TransformerLayer,
 )
 
@@ -85,38 +82,25 @@ class SESAME(MagPhaseEnhancer):
     ):
         if num_bins < 3 or num_bins % 2 == 0:
             raise ValueError(f"num_bins ({num_bins}) must be odd and at least 3")
-        if set(moe_blocks) - set(range(num_blocks)):
-            raise ValueError(
-                f"moe_blocks ({list(moe_blocks)}) must be in [0, num_blocks "
-                f"({num_blocks}))"
+
+        def layer(index: int) -> TransformerLayer:
+            return transformer_layer(
+                channels,
+                num_heads,
+                index in moe_blocks,
+                num_experts,
+                top_k,
+                expert_hidden_dim,
+                noise_context_dim,
             )
-        if len(set(moe_blocks)) < len(moe_blocks):
-            raise ValueError(f"moe_blocks ({list(moe_blocks)}) must not repeat a block")
 
-        def sequence_layer(index: int) -> TransformerLayer:
-            attention = SelfAttention(channels, num_heads)
-            if index not in moe_blocks:
-                feed_forward = GRUFeedForward(channels)
-            else:
-                feed_forward = MoEFeedForward(
-                    channels,
-                    num_experts,
-                    top_k,
-                    expert_hidden_dim=expert_hidden_dim,
-                    context_dim=noise_context_dim,
-                )
-            return TransformerLayer(channels, attention, feed_forward)
-
-        noise_context = None
-        if moe_blocks and noise_context_dim:
-            noise_context = NoiseContext(num_bins, noise_context_dim)
+        context = noise_context(moe_blocks, num_blocks, num_bins, noise_context_dim)
         super().__init__(
             encoder=DenseEncoder(channels, dense_depth),
             blocks=[
-                DualPathBlock(sequence_layer(index), sequence_layer(index))
-                for index in range(num_blocks)
+                DualPathBlock(layer(index), layer(index)) for index in range(num_blocks)
             ],
             mask_decoder=MagnitudeMaskDecoder(channels, num_bins, dense_depth),
             phase_decoder=PhaseDecoder(channels, dense_depth),
-            noise_context=noise_context,
+            noise_context=context,
         )

@@ -6,7 +6,7 @@ from torch.nn import functional as F
 
 from sesame.nnet.pieces import piece_size
 
-__all__ = ["GRUFeedForward", "RecurrentBackbone"]
+__all__ = ["GRUFeedForward", "ProjectedBackbone", "RecurrentBackbone"]
 
 # Bytes of the gates of one direction at a time, and sequences that make a fair product.
 _GATE_BYTES = 2**25
@@ -27,8 +27,8 @@ class RecurrentBackbone(nn.Module):
     ---------
     channels : int
         Width C of the input.
-    hidden_channels : int
-        Width of the state of each direction.
+    hidden_channels : int | None
+        Width of the state of each direction; ``None`` is ``2 * channels``.
 
     Example
     -------
@@ -39,8 +39,10 @@ class RecurrentBackbone(nn.Module):
     32
     """
 
-    def __init__(self, channels: int, hidden_channels: int):
+    def __init__(self, channels: int, hidden_channels: int | None = None):
         super().__init__()
+        if hidden_channels is None:
+            hidden_channels = 2 * channels
         self.out_channels = 2 * hidden_channels
         self.gru = nn.GRU(
             channels, hidden_channels, batch_first=True, bidirectional=True
@@ -99,32 +101,29 @@ class RecurrentBackbone(nn.Module):
         return F.leaky_relu(states, 0.01)
 
 
-class GRUFeedForward(nn.Module):
-    """Dense feed-forward of MP-SENet: bidirectional GRU, leaky ReLU, linear map.
+class ProjectedBackbone(nn.Module):
+    """A backbone along the sequence, then a linear map of each step.
 
     Shape: x (N, S, C) -> (N, S, C).
-    Source: yxlu-0102/MP-SENet@89932cf, models/transformer.py.
 
     Arguments
     ---------
+    backbone : nn.Module
+        Maps (N, S, C) to (N, S, ``out_channels``), an attribute of it.
     channels : int
         Width C of the input and the output.
-    hidden_channels : int | None
-        Width of the state of each direction; ``None`` is ``2 * channels``.
 
     Example
     -------
-    >>> feed_forward = GRUFeedForward(channels=8)
-    >>> feed_forward(torch.randn(2, 5, 8)).shape
+    >>> layer = ProjectedBackbone(RecurrentBackbone(8, hidden_channels=16), 8)
+    >>> layer(torch.randn(2, 5, 8)).shape
     torch.Size([2, 5, 8])
     """
 
-    def __init__(self, channels: int, hidden_channels: int | None = None):
+    def __init__(self, backbone: nn.Module, channels: int):
         super().__init__()
-        if hidden_channels is None:
-            hidden_channels = 2 * channels
-        self.backbone = RecurrentBackbone(channels, hidden_channels)
-        self.projection = nn.Linear(self.backbone.out_channels, channels)
+        self.backbone = backbone
+        self.projection = nn.Linear(backbone.out_channels, channels)
 
     def forward(
         self, x: torch.Tensor, context: torch.Tensor | None = None
@@ -136,8 +135,8 @@ class GRUFeedForward(nn.Module):
         x : torch.Tensor
             Sequences (N, S, C).
         context : torch.Tensor | None
-            Not used: a dense feed-forward has nothing to route. Accepted so that it
-            can stand wherever a mixture of experts does.
+            Not used: a dense layer has nothing to route. Accepted so that it can stand
+            wherever a mixture of experts does.
 
         Returns
         -------
@@ -145,3 +144,27 @@ class GRUFeedForward(nn.Module):
             (N, S, C).
         """
         return self.projection(self.backbone(x))
+
+
+class GRUFeedForward(ProjectedBackbone):
+    """Dense feed-forward of MP-SENet: bidirectional GRU, leaky ReLU, linear map.
+
+    Shape: x (N, S, C) -> (N, S, C).
+    Source: yxlu-0102/MP-SENet@89932cf, models/transformer.py.
+
+    Arguments
+    ---------
+    channels : int
+        Width C of the input and the output.
+    hidden_channels : int | None
+        Width of the state of each direction, as in ``RecurrentBackbone``.
+
+    Example
+    -------
+    >>> feed_forward = GRUFeedForward(channels=8)
+    >>> feed_forward(torch.randn(2, 5, 8)).shape
+    torch.Size([2, 5, 8])
+    """
+
+    def __init__(self, channels: int, hidden_channels: int | None = None):
+        super().__init__(RecurrentBackbone(channels, hidden_channels), channels)

@@ -1,15 +1,15 @@
-"""Self-attention: equal to the one of torch, permutation-equivariant."""
+"""Attention: equal to the one of torch, permutation-equivariant."""
 
 import pytest
 import torch
 from torch import nn
 
-from sesame.nnet import SelfAttention
+from sesame.nnet import CrossAttention, PreNormAttention, SelfAttention
 
 
-def pair(channels=8, num_heads=2):
+def pair(channels=8, num_heads=2, kind=SelfAttention):
     """Ours and torch's with the same weights, none of them zero."""
-    ours = SelfAttention(channels, num_heads).double()
+    ours = kind(channels, num_heads).double()
     theirs = nn.MultiheadAttention(channels, num_heads, batch_first=True).double()
     with torch.no_grad():
         for parameter in ours.parameters():
@@ -91,3 +91,36 @@ def test_sequences_do_not_meet():
 def test_heads_must_divide_the_channels(num_heads):
     with pytest.raises(ValueError, match=rf"num_heads \({num_heads}\).*channels \(8\)"):
         SelfAttention(8, num_heads)
+
+
+@pytest.mark.parametrize("num_heads", [1, 2, 4])
+def test_cross_attention_equals_multihead_attention_to_another_sequence(num_heads):
+    ours, theirs = pair(num_heads=num_heads, kind=CrossAttention)
+    x, other = (torch.randn(3, n, 8, dtype=torch.float64) for n in (5, 7))
+    ours_y, theirs_y = ours(x, other), theirs(x, other, other)[0]
+    assert torch.allclose(ours_y, theirs_y, atol=1e-12)
+    ours_y.square().sum().backward()
+    theirs_y.square().sum().backward()
+    assert torch.allclose(ours.in_projection.weight.grad, theirs.in_proj_weight.grad)
+    assert torch.allclose(ours.in_projection.bias.grad, theirs.in_proj_bias.grad)
+
+
+def test_attention_to_itself_is_self_attention():
+    cross = CrossAttention(8, 2).double()
+    own = SelfAttention(8, 2).double()
+    own.load_state_dict(cross.state_dict())
+    x = torch.randn(3, 5, 8, dtype=torch.float64)
+    assert torch.allclose(cross(x, x), own(x), atol=1e-12)
+
+
+def test_scale_of_a_token_is_forgotten_before_attention():
+    layer = PreNormAttention(8, 2).double()
+    x = torch.randn(3, 5, 8, dtype=torch.float64)
+    assert torch.allclose(layer(1000 * x), layer(x), atol=1e-4)
+    assert torch.equal(layer(x), layer.attention(layer.norm(x)))
+
+
+@pytest.mark.parametrize("num_heads", [0, 3, 16])
+def test_heads_must_divide_the_channels_of_cross_attention(num_heads):
+    with pytest.raises(ValueError, match=rf"num_heads \({num_heads}\).*channels \(8\)"):
+        CrossAttention(8, num_heads)

@@ -4,7 +4,14 @@ import pytest
 import torch
 from torch import nn
 
-from sesame.nnet import DualPathBlock, GRUFeedForward, SelfAttention, TransformerLayer
+from sesame.nnet import (
+    AttentiveDualPathBlock,
+    DualPathBlock,
+    GRUFeedForward,
+    ParallelDualPathBlock,
+    SelfAttention,
+    TransformerLayer,
+)
 
 
 class Silence(nn.Module):
@@ -111,3 +118,80 @@ def test_without_context_the_layers_get_none():
 def test_unknown_axis_order_is_refused():
     with pytest.raises(ValueError, match=r"axis_order \('freq_time'\) must be"):
         DualPathBlock(Silence(), Silence(), "freq_time")
+
+
+class Scale(nn.Module):
+    """Multiplies by a number and notes the order in which it was asked."""
+
+    def __init__(self, factor, log=None, name=""):
+        super().__init__()
+        self.factor, self.log, self.name = factor, log, name
+
+    def forward(self, x, context=None):
+        if self.log is not None:
+            self.log.append((self.name, tuple(x.shape)))
+        return self.factor * x
+
+
+@pytest.mark.parametrize("axis_order", ["time_frequency", "frequency_time"])
+@pytest.mark.parametrize("position", ["before", "after"])
+def test_attention_runs_along_both_axes_beside_each_layer(position, axis_order):
+    log = []
+    layers = [Scale(1.0, log, name) for name in ("time", "frequency", "attention")]
+    block = AttentiveDualPathBlock(
+        layers[0], layers[1], layers[2:], position, axis_order
+    )
+    x = plane()
+    assert torch.equal(block(x), 16.0 * x)
+    along = {"time": (10, 6, 4), "frequency": (12, 5, 4)}
+    expected = []
+    for axis in axis_order.split("_"):
+        half = [("attention", along[axis]), (axis, along[axis])]
+        expected += half if position == "before" else half[::-1]
+    assert log == expected
+
+
+def test_two_attentions_serve_one_axis_each():
+    log = []
+    attentions = [Scale(0.0, log, "of time"), Scale(0.0, log, "of frequency")]
+    block = AttentiveDualPathBlock(Silence(), Silence(), attentions)
+    block(plane())
+    assert log == [("of time", (10, 6, 4)), ("of frequency", (12, 5, 4))]
+
+
+def test_shared_attention_stands_once_in_the_state_dict():
+    shared = SelfAttention(4, 2)
+    block = AttentiveDualPathBlock(Silence(), Silence(), [shared])
+    assert len(block.state_dict()) == len(shared.state_dict())
+
+
+@pytest.mark.parametrize("count", [0, 3])
+def test_other_numbers_of_attentions_are_refused(count):
+    with pytest.raises(ValueError, match=rf"attentions \({count}\) must be 1 or 2"):
+        AttentiveDualPathBlock(Silence(), Silence(), [Silence()] * count)
+
+
+def test_unknown_position_of_attention_is_refused():
+    with pytest.raises(ValueError, match=r"attention_position \('beside'\) must be"):
+        AttentiveDualPathBlock(Silence(), Silence(), [Silence()], "beside")
+
+
+class Combine(nn.Module):
+    def forward(self, first, second):
+        self.shape = first.shape
+        return 2.0 * first + 3.0 * second
+
+
+def test_parallel_branches_get_the_same_input_and_are_merged_frame_by_frame():
+    merge = Combine()
+    block = ParallelDualPathBlock(Scale(5.0), Scale(7.0), merge)
+    x = plane()
+    assert torch.allclose(block(x), (1 + 2 * 5 + 3 * 7) * x)
+    assert merge.shape == (12, 5, 4)
+
+
+def test_both_parallel_branches_get_the_context():
+    first, second = Recorder(), Recorder()
+    context = torch.randn(2, 6, 3)
+    ParallelDualPathBlock(first, second, Combine())(plane(), context)
+    assert first.context is context and second.context is context

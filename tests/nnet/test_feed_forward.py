@@ -4,7 +4,12 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from sesame.nnet import GRUFeedForward, RecurrentBackbone, feed_forward
+from sesame.nnet import (
+    GRUFeedForward,
+    ProjectedBackbone,
+    RecurrentBackbone,
+    feed_forward,
+)
 
 
 def test_equals_the_gru_equations_unrolled_by_hand():
@@ -104,3 +109,15 @@ def test_autocast_leaves_the_recurrence_in_float32_on_cuda():
     with torch.autocast("cuda", torch.bfloat16):
         assert layer.backbone(x.bfloat16()).dtype == torch.float32
         assert layer(x).dtype == torch.bfloat16
+
+
+def test_any_backbone_that_names_its_width_can_be_projected():
+    class Repeat(torch.nn.Module):
+        out_channels = 6
+
+        def forward(self, x):
+            return torch.cat((x, x), dim=-1)
+
+    layer = ProjectedBackbone(Repeat(), 3)
+    x = torch.randn(2, 5, 3)
+    assert torch.equal(layer(x), layer.projection(torch.cat((x, x), dim=-1)))

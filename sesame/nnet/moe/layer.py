@@ -12,11 +12,11 @@ __all__ = ["MoEFeedForward"]
 
 
 class MoEFeedForward(nn.Module):
-    """Recurrent feed-forward whose output projection is a mixture of experts.
+    """Feed-forward whose output projection is a mixture of experts.
 
-    One bidirectional GRU serves all experts; each token's state then passes through
-    the ``top_k`` experts its router chose. With one linear expert this is
-    ``GRUFeedForward``. The router reads the token itself, not the state. The
+    One backbone along the sequence serves all experts; each token's state then passes
+    through the ``top_k`` experts its router chose. With one linear expert this is
+    ``ProjectedBackbone``. The router reads the token itself, not the state. The
     attribute ``routing`` keeps the ``Routing`` of the last forward for losses and
     statistics; it is neither saved nor copied.
 
@@ -30,8 +30,9 @@ class MoEFeedForward(nn.Module):
         Number of experts E, at least 1.
     top_k : int
         Number K of experts per token, in [1, num_experts].
-    hidden_channels : int | None
-        Width of the GRU's state in each direction; ``None`` is ``2 * channels``.
+    backbone : nn.Module | None
+        Maps (N, S, C) to (N, S, ``out_channels``), an attribute of it; ``None`` is the
+        bidirectional GRU of ``GRUFeedForward``.
     expert_hidden_dim : int | None
         Hidden units of each expert; ``None`` makes the experts linear.
     context_dim : int
@@ -51,14 +52,14 @@ class MoEFeedForward(nn.Module):
         channels: int,
         num_experts: int,
         top_k: int,
-        hidden_channels: int | None = None,
+        backbone: nn.Module | None = None,
         expert_hidden_dim: int | None = None,
         context_dim: int = 0,
     ):
         super().__init__()
-        if hidden_channels is None:
-            hidden_channels = 2 * channels
-        self.backbone = RecurrentBackbone(channels, hidden_channels)
+        if backbone is None:
+            backbone = RecurrentBackbone(channels)
+        self.backbone = backbone
         self.router = TopKRouter(channels, num_experts, top_k, context_dim)
         self.experts = Experts(
             num_experts, self.backbone.out_channels, channels, expert_hidden_dim

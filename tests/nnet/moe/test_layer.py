@@ -6,7 +6,11 @@ import pickle
 import pytest
 import torch
 
-from sesame.nnet.feed_forward import GRUFeedForward
+from sesame.nnet.feed_forward import (
+    GRUFeedForward,
+    ProjectedBackbone,
+    RecurrentBackbone,
+)
 from sesame.nnet.moe.layer import MoEFeedForward
 
 
@@ -15,6 +19,23 @@ def _gradients(layer, x):
     layer.zero_grad()
     layer(x).sin().sum().backward()
     return x.grad
+
+
+class Doubled(torch.nn.Module):
+    out_channels = 12
+
+    def forward(self, x):
+        return torch.cat((x, x.square()), dim=-1)
+
+
+def test_one_expert_behind_any_backbone_equals_its_projection():
+    dense = ProjectedBackbone(Doubled(), 6).double()
+    sparse = MoEFeedForward(6, num_experts=1, top_k=1, backbone=Doubled()).double()
+    with torch.no_grad():
+        sparse.experts.weight[0] = dense.projection.weight.t()
+        sparse.experts.bias[0] = dense.projection.bias
+    x = torch.randn(3, 5, 6, dtype=torch.float64)
+    torch.testing.assert_close(sparse(x), dense(x), rtol=0, atol=1e-12)
 
 
 def test_one_expert_equals_the_dense_feed_forward():
@@ -43,7 +64,9 @@ def test_one_expert_equals_the_dense_feed_forward():
 @pytest.mark.parametrize("top_k", [1, 2, 4])
 def test_layer_equals_the_loop_over_its_tokens(loop_mixture, top_k, expert_hidden_dim):
     torch.manual_seed(0)
-    layer = MoEFeedForward(6, 4, top_k, 5, expert_hidden_dim, context_dim=3).double()
+    layer = MoEFeedForward(
+        6, 4, top_k, RecurrentBackbone(6, 5), expert_hidden_dim, context_dim=3
+    ).double()
     x = torch.randn(4, 7, 6, dtype=torch.float64)
     context = torch.randn(2, 7, 3, dtype=torch.float64)
     names = ["weight", "bias"]
@@ -91,7 +114,9 @@ def test_a_sequence_uses_the_context_of_its_own_run():
 @pytest.mark.parametrize("expert_hidden_dim", [None, 5])
 def test_every_parameter_receives_a_gradient(expert_hidden_dim):
     torch.manual_seed(0)
-    layer = MoEFeedForward(6, 4, 2, 5, expert_hidden_dim, context_dim=3)
+    layer = MoEFeedForward(
+        6, 4, 2, RecurrentBackbone(6, 5), expert_hidden_dim, context_dim=3
+    )
     layer(torch.randn(8, 20, 6), torch.randn(8, 20, 3)).sin().sum().backward()
     assert (layer.routing.load > 0).all()
     for name, parameter in layer.named_parameters():
