@@ -2,7 +2,9 @@
 
 import csv
 import json
+import math
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -24,6 +26,11 @@ TINY = {
     '"moe_blocks": [0], "num_experts": 2, "noise_context_dim": 2}',
     "discriminator": '{"channels": 2}',
 }
+SYSTEMS = sorted(
+    path.stem
+    for path in (ROOT / "hparams").glob("*.yaml")
+    if not path.stem.endswith(("_mini", "_small"))
+)
 ONE_STEP = ("--debug", "--debug_persistently", "--debug_batches=1", "--debug_epochs=1")
 
 
@@ -71,6 +78,37 @@ def test_one_command_trains_tests_and_keeps_what_it_ran(folder, minibank, tmp_pa
 
     if folder == ROOT:
         _test_only(minibank, output)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_every_system_learns_at_reduced_width(system, minibank, tmp_path):
+    text = (ROOT / "hparams" / f"{system}.yaml").read_text(encoding="utf-8")
+    generator = {"channels": 8, "num_blocks": 1, "dense_depth": 1}
+    if "hidden_channels:" in text:
+        generator["hidden_channels"] = 8
+    if "moe_blocks:" in text:
+        generator |= {"moe_blocks": [0], "num_experts": 4}
+    run = _train(
+        file=f"hparams/{system}.yaml",
+        data_folder=minibank,
+        output_folder=tmp_path,
+        number_of_epochs=2,
+        lr_schedule="{warmup_steps: 5}",
+        test_metrics="[si_sdr]",
+        valid_metrics="[pesq]",
+        **TINY | {"generator": json.dumps(generator)},
+    )
+    assert run.returncode == 0, run.stderr[-3000:]
+    log = (tmp_path / "train_log.txt").read_text()
+    losses = [float(value) for value in re.findall(r"train loss: ([-+.\de]+)", log)]
+    assert len(losses) == 2 and losses[1] < losses[0], log
+    assert "skipped" not in log
+    scores = json.loads((tmp_path / "test_scores.json").read_text())
+    assert math.isfinite(scores["si_sdr"]["mean"])
+    assert scores["si_sdr"]["n_scored"] == scores["si_sdr"]["n_total"] == 10
+    if "moe_blocks:" in text:
+        assert "train load_balance" in log
 
 
 def _test_only(minibank, output):

@@ -39,8 +39,7 @@ class SelfAttention(nn.Module):
         super().__init__()
         _check_heads(channels, num_heads)
         self.num_heads = num_heads
-        self.in_projection = _in_projection(channels)
-        self.out_projection = _out_projection(channels)
+        self.in_projection, self.out_projection = _projections(channels)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Mixes the steps of each sequence.
@@ -93,8 +92,7 @@ class CrossAttention(nn.Module):
         super().__init__()
         _check_heads(channels, num_heads)
         self.num_heads = num_heads
-        self.in_projection = _in_projection(channels)
-        self.out_projection = _out_projection(channels)
+        self.in_projection, self.out_projection = _projections(channels)
 
     def forward(self, x: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
         """Gathers for each step of ``x`` what it asks of ``other``.
@@ -173,18 +171,14 @@ def _check_heads(channels, num_heads):
         )
 
 
-def _in_projection(channels):
-    """Query, key and value of all heads, one below the other."""
-    projection = nn.Linear(channels, 3 * channels)
-    nn.init.xavier_uniform_(projection.weight)
-    nn.init.zeros_(projection.bias)
-    return projection
-
-
-def _out_projection(channels):
-    projection = nn.Linear(channels, channels)
-    nn.init.zeros_(projection.bias)
-    return projection
+def _projections(channels):
+    """Of all heads: queries, keys and values one below the other; and outputs."""
+    in_projection = nn.Linear(channels, 3 * channels)
+    out_projection = nn.Linear(channels, channels)
+    nn.init.xavier_uniform_(in_projection.weight)
+    nn.init.zeros_(in_projection.bias)
+    nn.init.zeros_(out_projection.bias)
+    return in_projection, out_projection
 
 
 def _attend(query, key, value):
