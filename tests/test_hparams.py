@@ -33,6 +33,10 @@ DIFFERENCES = {
     "lstm_attention": OTHER_SYSTEM | DENSE,
     "lstm_senet": OTHER_SYSTEM | DENSE,
     "mambattention": OTHER_SYSTEM | DENSE,
+    "mambattention_demandex": OTHER_SYSTEM
+    | DENSE
+    | {"data_folder", "number_of_epochs", "prepare_data", "valid_speakers"}
+    | {f"{split}_set.manifest_path" for split in ("train", "valid", "test")},
     "mambattention_moe": OTHER_SYSTEM,
     "mambattention_small": SMALL | OTHER_SYSTEM | DENSE,
     "mp_senet": OTHER_SYSTEM | DENSE,
@@ -53,6 +57,7 @@ PARAMETERS = {
     "lstm_attention": 2_483_537,
     "lstm_senet": 2_344_273,
     "mambattention": 2_325_841,
+    "mambattention_demandex": 2_325_841,
     "mp_senet": 2_263_372,
     "semamba": 2_258_769,
     "transformer_mamba": 5_954_385,

@@ -29,7 +29,7 @@ TINY = {
 SYSTEMS = sorted(
     path.stem
     for path in (ROOT / "hparams").glob("*.yaml")
-    if not path.stem.endswith(("_mini", "_small"))
+    if not path.stem.endswith(("_mini", "_small", "_demandex"))
 )
 ONE_STEP = ("--debug", "--debug_persistently", "--debug_batches=1", "--debug_epochs=1")
 
@@ -109,6 +109,29 @@ def test_every_system_learns_at_reduced_width(system, minibank, tmp_path):
     assert scores["si_sdr"]["n_scored"] == scores["si_sdr"]["n_total"] == 10
     if "moe_blocks:" in text:
         assert "train load_balance" in log
+
+
+@pytest.mark.slow
+def test_a_built_vb_demandex_is_trained_on(minibank, tmp_path):
+    for split in ("train", "valid", "test"):
+        command = [
+            *(sys.executable, "-m", "sesame.data.vb_demandex", tmp_path / "set"),
+            *("--clean", minibank, "--noise", minibank / "noisy_testset_wav"),
+            *("--valid-speakers", "p226", "p287", "--test-speakers", "p311", "p312"),
+            *("--splits", split),
+        ]
+        subprocess.run(command, check=True, capture_output=True, cwd=ROOT)
+    run = _train(
+        *ONE_STEP,
+        file="hparams/mambattention_demandex.yaml",
+        data_folder=tmp_path / "set",
+        output_folder=tmp_path / "out",
+        test_metrics="[si_sdr]",
+        **TINY | {"generator": '{"channels": 8, "num_blocks": 1, "dense_depth": 1}'},
+    )
+    assert run.returncode == 0, run.stderr[-3000:]
+    (name,) = _ids(tmp_path / "out")
+    assert (tmp_path / "set" / "test" / "noisy" / f"{name}.wav").is_file()
 
 
 def _test_only(minibank, output):

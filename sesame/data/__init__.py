@@ -1,25 +1,35 @@
 """Files on disk -> manifests -> (noisy, clean) pairs. Imports nothing of ours."""
 
 from sesame.data.audio import audio_info, list_audio, read_audio, resample
+from sesame.data.babble import babble, remove_silence
 from sesame.data.crops import RandomCrop, keyed_rng
 from sesame.data.dynamic_mixing import mixed_dataset
 from sesame.data.manifest import read_manifest, write_manifest
 from sesame.data.mixing import active_rms, mix_at_snr
 from sesame.data.pipelines import paired_dataset
+from sesame.data.segmental_snr import mix_at_segmental_snr, segmental_snr
+from sesame.data.speech_shaped_noise import speech_shaped_noise
+from sesame.data.vb_demandex import demandex_dataset
 from sesame.data.voicebank_demand import prepare_voicebank_demand
 
 __all__ = [
     "RandomCrop",
     "active_rms",
     "audio_info",
+    "babble",
+    "demandex_dataset",
     "keyed_rng",
     "list_audio",
+    "mix_at_segmental_snr",
     "mix_at_snr",
     "mixed_dataset",
     "paired_dataset",
     "prepare_voicebank_demand",
     "read_audio",
     "read_manifest",
+    "remove_silence",
     "resample",
+    "segmental_snr",
+    "speech_shaped_noise",
     "write_manifest",
 ]

@@ -8,11 +8,12 @@ the corpus, ``{save_root}`` for the folder of the manifest.
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 ENTRY_KEYS = ("noisy_wav", "clean_wav", "length")
+RECORDING_KEYS = ("noisy_wav", "length")
 
 
 def write_json(path: str | Path, content: Any) -> None:
@@ -79,7 +80,11 @@ def _escape(text: str) -> str:
     return text.replace("{", "{{").replace("}", "}}")
 
 
-def write_manifest(path: str | Path, entries: Mapping[str, Mapping[str, Any]]) -> None:
+def write_manifest(
+    path: str | Path,
+    entries: Mapping[str, Mapping[str, Any]],
+    keys: Sequence[str] = ENTRY_KEYS,
+) -> None:
     """Write a manifest completely or not at all.
 
     No entries, an entry without one of its keys and a length that is not positive are
@@ -92,6 +97,8 @@ def write_manifest(path: str | Path, entries: Mapping[str, Mapping[str, Any]]) -
     entries : Mapping[str, Mapping[str, Any]]
         For each id ``noisy_wav`` and ``clean_wav`` (see ``templated_path``) and
         ``length`` in seconds.
+    keys : Sequence[str]
+        Keys each entry must have; ``RECORDING_KEYS`` where there is no clean speech.
 
     Example
     -------
@@ -101,11 +108,13 @@ def write_manifest(path: str | Path, entries: Mapping[str, Mapping[str, Any]]) -
     >>> list(read_manifest(path, "/corpus"))
     ['p232_001']
     """
-    _check(path, entries)
+    _check(path, entries, keys)
     write_json(path, {item_id: dict(entry) for item_id, entry in entries.items()})
 
 
-def read_manifest(path: str | Path, data_root: str | Path) -> dict[str, dict[str, Any]]:
+def read_manifest(
+    path: str | Path, data_root: str | Path, keys: Sequence[str] = ENTRY_KEYS
+) -> dict[str, dict[str, Any]]:
     """Read a manifest and fill in its folders.
 
     Arguments
@@ -114,6 +123,8 @@ def read_manifest(path: str | Path, data_root: str | Path) -> dict[str, dict[str
         JSON file.
     data_root : str | Path
         Folder that ``{data_root}`` stands for.
+    keys : Sequence[str]
+        As for ``write_manifest``.
 
     Returns
     -------
@@ -138,7 +149,7 @@ def read_manifest(path: str | Path, data_root: str | Path) -> dict[str, dict[str
         entries = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise ValueError(f"cannot read manifest {path}: {error}") from error
-    _check(path, entries)
+    _check(path, entries, keys)
     roots = {"data_root": str(data_root), "save_root": str(path.parent)}
     try:
         return {
@@ -155,11 +166,11 @@ def read_manifest(path: str | Path, data_root: str | Path) -> dict[str, dict[str
         ) from error
 
 
-def _check(path: str | Path, entries: Any) -> None:
+def _check(path: str | Path, entries: Any, keys: Sequence[str]) -> None:
     if not isinstance(entries, Mapping) or not entries:
         raise ValueError(f"manifest {path} must hold at least one utterance")
     for item_id, entry in entries.items():
-        missing = [key for key in ENTRY_KEYS if key not in entry]
+        missing = [key for key in keys if key not in entry]
         if missing:
             raise ValueError(f"manifest {path}: {item_id} lacks {', '.join(missing)}")
         if not entry["length"] > 0:
