@@ -14,15 +14,17 @@ import statistics
 import warnings
 
 import torch
-from measure import Samples, interleave, peak_memory, ratio
+from cases import enhance, infer, ratio_table, time_table, training_step, verdict
+from measure import interleave, peak_memory
 from pesq_wait import pesq_wait_shares
 from reference import reference_network
 from report import conditions, emit, table
+from scan_speed import scan_forms
+from system_costs import system_costs
 
-from sesame.features import CompressedSTFT, enhance_waveform
-from sesame.losses import load_balance_loss, router_z_loss
+from sesame.features import CompressedSTFT
 from sesame.models import SESAME, MPSENet
-from sesame.nnet import SelfAttention, moe_layers
+from sesame.nnet import SelfAttention
 
 SAMPLE_RATE = 16000  # Hz
 MAX_DIFFERENCE = 1e-4  # between the reference's waveform and ours
@@ -53,6 +55,17 @@ def parse_options():
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--seconds", nargs="+", type=float, default=[2.0, 4.0])
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument(
+        "--systems", nargs="+", metavar="NAME", help="of hparams/, for the case systems"
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        dest="sets",
+        default=[],
+        metavar="NAME=FOLDER",
+        help="audio files that each of the systems enhances",
+    )
     parser.add_argument("--output", help="new Markdown file")
     parser.add_argument(
         "--quick", action="store_true", help="tiny sizes: shows that it runs, no more"
@@ -75,12 +88,12 @@ def dense_inference(options) -> str:
     for length in options.seconds:
         noisy = 0.1 * torch.randn(1, round(length * SAMPLE_RATE), device=options.device)
         cases = {
-            "reference, float32": _enhance(written, transform, noisy),
-            "reference for attention only, float32": _enhance(
+            "reference, float32": enhance(written, transform, noisy),
+            "reference for attention only, float32": enhance(
                 attention, transform, noisy
             ),
-            "ours, float32": _enhance(ours, transform, noisy),
-            "ours, bfloat16 autocast": _enhance(ours, transform, noisy, True),
+            "ours, float32": enhance(ours, transform, noisy),
+            "ours, bfloat16 autocast": enhance(ours, transform, noisy, True),
         }
         names = list(cases)
         difference = _check_equal(*(cases[name]() for name in names[:3]))
@@ -92,8 +105,8 @@ def dense_inference(options) -> str:
         ]
         sections += [
             f"### {length:g} s, largest difference of waveforms {difference:.1e}",
-            _time_table(samples, length),
-            _ratio_table(samples, [(a, b, goal, True) for a, b, goal in goals]),
+            time_table(samples, length),
+            ratio_table(samples, [(a, b, goal, True) for a, b, goal in goals]),
         ]
     return "\n\n".join(sections)
 
@@ -116,7 +129,7 @@ def attention_memory(options) -> str:
         peaks = []
         for frames in (base, 2 * base, 4 * base):
             x = torch.randn(sequences, frames, channels, device=options.device)
-            peaks.append(peak_memory(_infer(layer, x), options.device))
+            peaks.append(peak_memory(infer(layer, x), options.device))
         growth = peaks[-1] / peaks[0]
         goal = math.nan if "reference" in name else MEMORY_TARGET
         rows.append(
@@ -124,7 +137,7 @@ def attention_memory(options) -> str:
                 name,
                 *(f"{peak / 1e6:.2f}" for peak in peaks),
                 f"{growth:.2f}",
-                *_verdict(growth, goal, least=False),
+                *verdict(growth, goal, least=False),
             ]
         )
     header = ["layer", *(f"T = {k * base}, MB" for k in (1, 2, 4)), "4 T / T"]
@@ -157,7 +170,7 @@ def sparse_against_dense(options) -> str:
         "Experts: 8, of which 2 per token. Training: forward, squares of the outputs "
         "and the routing losses, backward, AdamW, batch of 1.",
     ]
-    for title, make in (("inference", _enhance), ("training step", _training_step)):
+    for title, make in (("inference", enhance), ("training step", training_step)):
         cases = {}
         for name, network in networks.items():
             network.train(title != "inference")
@@ -169,8 +182,8 @@ def sparse_against_dense(options) -> str:
         ]
         sections += [
             f"### {title}",
-            _time_table(samples, length),
-            _ratio_table(samples, goals),
+            time_table(samples, length),
+            ratio_table(samples, goals),
         ]
     return "\n\n".join(sections)
 
@@ -191,7 +204,7 @@ def pesq_wait(options) -> str:
                 f"{statistics.median(steps):.3f}",
                 f"{share:.2%}",
                 f"{min(shares):.2%} to {max(shares):.2%}",
-                *_verdict(share, goal, least=False),
+                *verdict(share, goal, least=False),
             ]
         )
     header = ["training", "steps", "median s", "share that waits", "range"]
@@ -206,40 +219,6 @@ def pesq_wait(options) -> str:
     )
 
 
-def _enhance(network, transform, noisy, reduced=False):
-    @torch.inference_mode()
-    def enhance():
-        with torch.autocast(noisy.device.type, torch.bfloat16, enabled=reduced):
-            return enhance_waveform(network, transform, noisy)
-
-    return enhance
-
-
-def _infer(layer, x):
-    @torch.inference_mode()
-    def infer():
-        return layer(x)
-
-    return infer
-
-
-def _training_step(network, transform, noisy):
-    optimizer = torch.optim.AdamW(network.parameters(), lr=0.0)
-    layers = moe_layers(network).values()
-
-    def step():
-        magnitude, phase = network(*transform(noisy))
-        loss = magnitude.square().sum() + phase.square().sum()
-        for layer in layers:
-            logits, expert_ids = layer.routing.logits, layer.routing.expert_ids
-            loss = loss + load_balance_loss(logits, expert_ids) + router_z_loss(logits)
-        loss.backward()
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-
-    return step
-
-
 def _check_equal(*waveforms) -> float:
     difference = max(float((w - waveforms[0]).abs().max()) for w in waveforms)
     if not difference <= MAX_DIFFERENCE:
@@ -249,52 +228,13 @@ def _check_equal(*waveforms) -> float:
     return difference
 
 
-def _time_table(samples: dict[str, Samples], length: float) -> str:
-    rows = []
-    for name, case in samples.items():
-        median = statistics.median(case.seconds)
-        rows.append(
-            [
-                name,
-                str(len(case.seconds)),
-                f"{median:.4g}",
-                f"{min(case.seconds):.4g} to {max(case.seconds):.4g}",
-                f"{statistics.median(case.processor_seconds):.4g}",
-                f"{median / length:.3g}",
-            ]
-        )
-    header = ["case", "runs", "median s", "range s", "processor s", "s per s of audio"]
-    return table(header, rows)
-
-
-def _ratio_table(samples, goals) -> str:
-    rows = []
-    for above, below, goal, least in goals:
-        clock, processor = ratio(samples[above], samples[below])
-        goal = math.nan if goal is None else goal
-        rows.append(
-            [
-                f"{above} / {below}",
-                f"{clock:.2f}",
-                f"{processor:.2f}",
-                *_verdict(clock, goal, least),
-            ]
-        )
-    return table(["ratio of medians", "clock", "processor", "target", "met"], rows)
-
-
-def _verdict(value: float, goal: float, least: bool) -> list[str]:
-    if math.isnan(goal):
-        return ["", ""]
-    met = value >= goal if least else value <= goal
-    return [f"{'at least' if least else 'at most'} {goal:g}", "yes" if met else "no"]
-
-
 CASES = {
     "dense": dense_inference,
     "memory": attention_memory,
     "moe": sparse_against_dense,
     "pesq": pesq_wait,
+    "scan": scan_forms,
+    "systems": system_costs,
 }
 
 if __name__ == "__main__":

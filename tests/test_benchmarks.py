@@ -12,9 +12,12 @@ import torch
 from torch import nn
 
 from sesame.models import SESAME, MPSENet
-from sesame.nnet import SelfAttention
+from sesame.nnet import Mamba, SelfAttention
+from sesame.nnet.selective_scan import selective_scan
 
 ROOT = Path(__file__).resolve().parent.parent
+# From torch where an option of oneDNN is set, of which it then tells all.
+pytestmark = pytest.mark.filterwarnings("ignore:TF32 acceleration on top of oneDNN")
 SIZES = {"num_bins": 33, "channels": 8, "num_blocks": 2, "num_heads": 2}
 
 
@@ -122,12 +125,58 @@ def test_speed_reports_every_case(tmp_path):
     assert growth["attention"] < 4.4 < growth["attention, reference"]
 
 
+def test_speed_reports_systems_on_a_clip_and_on_sets_and_forms_of_the_scan(minibank):
+    options = [
+        "--systems",
+        "mambattention",
+        "sesame_mini",
+        "--cases",
+        "systems",
+        "scan",
+    ]
+    options += ["--set", f"mini={minibank / 'noisy_testset_wav'}"]
+    text = run("speed.py", *options)
+    names = row_names(text)
+    # Inference, training step, set; all of them beside the yardstick.
+    for name in ("mp_senet", "mambattention", "sesame_mini"):
+        assert names.count(name) == 3
+    assert "### inference of the set mini: 2 files, 0.2 s" in text
+    for name, tables in (("loop in place, 16 at a time", 1), ("sequential", 2)):
+        assert names.count(name) == tables
+    ratios = [
+        line.split("|")[6].strip() for line in text.splitlines() if "| mp_s" in line
+    ]
+    assert ratios[:2] == ["1.00", "1.00"]
+
+
+def test_every_system_has_a_tiny_form():
+    systems = load_script("systems")
+    assert [path.stem for path in systems.HPARAMS] == sorted(
+        path.stem for path in ROOT.glob("hparams/*.yaml")
+    )
+    for path in systems.HPARAMS:
+        system = systems.load_system(path, tiny=True)
+        assert system.name == path.stem
+        assert sum(p.numel() for p in system.network.parameters()) < 400_000, path
+
+
+@pytest.mark.parametrize("part", [None, 2])
+def test_the_loop_in_place_is_the_scan(part):
+    loop = load_script("scan_speed").in_place_loop
+    u, delta = torch.randn(3, 7, 5), torch.rand(3, 7, 5)
+    B, C = torch.randn(2, 3, 7, 4)
+    arguments = u, delta, -torch.rand(5, 4), B, C, torch.randn(5)
+    expected = selective_scan(*arguments, form="reference")
+    torch.testing.assert_close(loop(*arguments, part), expected, rtol=1e-5, atol=1e-6)
+
+
 @pytest.mark.slow
 def test_speed_reports_the_wait_for_pesq():
     names = row_names(run("speed.py", "--cases", "pesq"))
     assert {"pesq_lag 0", "pesq_lag 1"} <= set(names)
 
 
+@pytest.mark.slow
 def test_complexity_has_a_row_for_every_yaml_file():
     names = row_names(run("complexity.py"))
     assert {path.stem for path in ROOT.glob("hparams/*.yaml")} <= set(names)
@@ -147,6 +196,26 @@ def test_complexity_counts_products_of_chosen_experts_only():
     assert products(num_experts=4, top_k=2) - products(num_experts=4, top_k=1) == (
         one_expert
     )
+
+
+@pytest.mark.parametrize(("kind", "gates"), [(nn.GRU, 3), (nn.LSTM, 4)])
+def test_complexity_counts_the_products_of_recurrent_layers(kind, gates):
+    layer = kind(6, 8, batch_first=True, bidirectional=True).eval()
+    macs = load_script("complexity").multiply_accumulates(layer, torch.rand(3, 5, 6))
+    assert macs["products"] == 2 * 3 * 5 * gates * 8 * (6 + 8)
+    assert macs.total() == macs["products"]
+
+
+def test_complexity_counts_a_scan_by_its_states_whatever_its_form_multiplies():
+    mixer = Mamba(channels=4, expand=3, state_size=5, dt_rank=2).eval()
+    complexity = load_script("complexity")
+    macs = complexity.multiply_accumulates(nn.Sequential(mixer), torch.rand(2, 9, 4))
+    tokens, inner, states = 2 * 9, 3 * 4, 5
+    assert macs["scan"] == 4 * tokens * inner * states
+    assert macs["attention"] == 0
+    projections = 4 * 2 * inner + inner * (2 + 2 * states) + 2 * inner + inner * 4
+    assert macs["products"] == tokens * projections
+    assert not mixer._forward_hooks and not mixer._forward_pre_hooks
 
 
 def test_quality_scores_the_files_of_a_training_run(minibank, tmp_path):

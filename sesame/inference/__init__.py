@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .chunks import ChunkedEnhancer
     from .enhancer import Enhancer
     from .figures import (
         routing_figure,
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from .training_run import convert_run
 
 __all__ = [
+    "ChunkedEnhancer",
     "Enhancer",
     "ExpertMap",
     "FileReport",
@@ -36,6 +38,7 @@ __all__ = [
 ]
 
 _MODULES = {
+    "ChunkedEnhancer": "chunks",
     "Enhancer": "enhancer",
     "ExpertMap": "routing",
     "FileReport": "file_enhancement",

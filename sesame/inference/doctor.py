@@ -37,11 +37,13 @@ EXTRAS = {
         "requests",
         "speechmos",
     ),
-    "plot": ("matplotlib",),
+    "plot": ("matplotlib", "scikit-learn"),
     "demo": ("gradio", "matplotlib"),
     "onnx": ("onnx", "onnxruntime"),
     "nisqa": ("librosa", "requests", "torchmetrics"),
 }
+# Packages whose module has another name.
+MODULES = {"scikit-learn": "sklearn"}
 OLDEST_PYTHON = (3, 11)
 FORMATS = ("WAV", "FLAC", "OGG", "MP3", "RF64")
 
@@ -185,7 +187,7 @@ def _model(model: str | Path | None) -> tuple[str, ...]:
 def _optional_package(name: str) -> Check:
     # Looked for, not loaded: some take seconds.
     extras = ", ".join(extra for extra, names in EXTRAS.items() if name in names)
-    if importlib.util.find_spec(name) is None:
+    if importlib.util.find_spec(MODULES.get(name, name)) is None:
         return Check(name, "missing", f"for {extras}", _pip(name))
     return Check(name, "ok", f"{importlib.metadata.version(name)}, for {extras}")
 

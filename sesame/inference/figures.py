@@ -20,10 +20,17 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["routing_figure", "save_figure", "showcase_figure", "spectrogram_figure"]
+__all__ = [
+    "distinct_colours",
+    "new_figure",
+    "routing_figure",
+    "save_figure",
+    "showcase_figure",
+    "spectrogram_figure",
+]
 
 # Okabe and Ito: colours that people with any colour vision tell apart.
-EXPERT_COLOURS = (
+COLOURS = (
     "#0072B2",
     "#E69F00",
     "#009E73",
@@ -120,7 +127,7 @@ def routing_figure(
     seconds = len(waveform) / sample_rate
     for axes, layer in zip(rows[1:], maps, strict=True):
         num_experts = len(layer.load)
-        colours = _expert_colours(num_experts)
+        colours = distinct_colours(num_experts)
         axes.imshow(
             layer.expert_ids[0],
             # Experts are names, not numbers: nothing lies between two of them.
@@ -179,7 +186,7 @@ def showcase_figure(
     for axes, layer in zip(rows[len(signals) :], maps, strict=True):
         shares = layer.share_per_frame()
         times = np.linspace(0.0, seconds, shares.shape[1])
-        colours = _expert_colours(len(shares))
+        colours = distinct_colours(len(shares))
         axes.stackplot(times, 100 * shares, colors=colours, linewidth=0)
         axes.set(xlim=(0.0, seconds), ylim=(0, 100), yticks=(0, 50, 100))
         axes.set_title(f"{layer.name}: experts of each frame", **TITLE)
@@ -219,18 +226,71 @@ def save_figure(figure: "Figure", path: str | Path) -> None:
         figure.savefig(temporary, format=suffix, dpi=130)
 
 
-def _stack(heights: Sequence[float]) -> tuple["Figure", list["Axes"]]:
-    """A figure with rows that share their time axis."""
-    if not heights:
-        raise ValueError("there must be at least one signal to draw")
+def new_figure(width: float, height: float) -> "Figure":
+    """An empty figure that needs neither a window system nor a global state.
+
+    Arguments
+    ---------
+    width : float
+        Inches.
+    height : float
+        Inches.
+
+    Returns
+    -------
+    Figure
+        A matplotlib figure with constrained layout.
+
+    Raises
+    ------
+    ImportError
+        If matplotlib is not installed.
+
+    Example
+    -------
+    >>> new_figure(4, 3).axes
+    []
+    """
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError as error:
         raise ImportError("figures need matplotlib: pip install '.[plot]'") from error
-    size = WIDTH, 0.6 + 2.0 * sum(heights)
-    figure = Figure(figsize=size, layout="constrained")
+    figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
+    return figure
+
+
+def distinct_colours(count: int) -> list[Any]:
+    """Colours for names: up to eight that anyone tells apart, else shades of a scale.
+
+    Arguments
+    ---------
+    count : int
+        How many.
+
+    Returns
+    -------
+    list[Any]
+        Colours as matplotlib takes them.
+
+    Example
+    -------
+    >>> distinct_colours(2)
+    ['#0072B2', '#E69F00']
+    """
+    if count <= len(COLOURS):
+        return list(COLOURS[:count])
+    from matplotlib import colormaps
+
+    return [tuple(c) for c in colormaps["viridis"](np.linspace(0, 1, count))]
+
+
+def _stack(heights: Sequence[float]) -> tuple["Figure", list["Axes"]]:
+    """A figure with rows that share their time axis."""
+    if not heights:
+        raise ValueError("there must be at least one signal to draw")
+    figure = new_figure(WIDTH, 0.6 + 2.0 * sum(heights))
     rows = figure.subplots(
         len(heights), squeeze=False, sharex=True, height_ratios=heights
     )
@@ -273,14 +333,6 @@ def _decibels(name: str, signal: np.ndarray, sample_rate: int) -> np.ndarray:
     # A full-scale sine has 0 dB.
     power = (spectrum.abs() / (window / 4)).square().numpy()
     return 10 * np.log10(power + 1e-12)
-
-
-def _expert_colours(num_experts: int) -> list[Any]:
-    if num_experts <= len(EXPERT_COLOURS):
-        return list(EXPERT_COLOURS[:num_experts])
-    from matplotlib import colormaps
-
-    return [tuple(c) for c in colormaps["viridis"](np.linspace(0, 1, num_experts))]
 
 
 def _colour_map(colours: Sequence[Any]) -> Any:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from sesame.features import CompressedSTFT, enhance_waveform
 
-from .overlap import BlockQueue, overlap_add, window_spans
+from .overlap import BlockQueue, chunk_spans, overlap_add, window_spans
 from .resampling import resample_blocks, resampled_length
 
 __all__ = ["dry_share", "enhance_blocks"]
@@ -83,11 +83,15 @@ def enhance_blocks(
     dry: float = 0.0,
     keep_highband: bool = False,
     progress: Callable[[float], None] | None = None,
+    chunk_seconds: float | None = None,
 ) -> Iterator[np.ndarray]:
     """Enhances a signal of any length.
 
     The level of each channel is measured once for the whole signal. Memory does not
     grow with its length. A silent channel stays silent.
+
+    With ``chunk_seconds`` the signal is cut as in ``chunks.ChunkedEnhancer`` instead:
+    each piece has a level of its own, and nothing hides the joins.
 
     Arguments
     ---------
@@ -111,6 +115,8 @@ def enhance_blocks(
         ``dry`` of it is left.
     progress : Callable[[float], None] | None
         Is told the fraction that is done, 0 to 1, after each window.
+    chunk_seconds : float | None
+        Length of pieces that are enhanced as if each were a file [s].
 
     Yields
     ------
@@ -145,12 +151,16 @@ def enhance_blocks(
         max(1, round(seconds * network_rate / hop)) * hop
         for seconds in (WINDOW_SECONDS, CONTEXT_SECONDS, FADE_SECONDS)
     )
-    spans = [(0, own_length)]
-    if own_length > WHOLE_SECONDS * network_rate:
-        spans = window_spans(own_length, window, 2 * context + fade, hop)
-    done = iter(spans)
     # One window is its own measure: bit for bit what the test of a training run does.
-    level = _measure_level(own(), own_length) if len(spans) > 1 else None
+    spans, level = [(0, own_length)], None
+    if chunk_seconds is not None:
+        spans = chunk_spans(own_length, max(1, round(chunk_seconds * network_rate)))
+        context = fade = 0
+    elif own_length > WHOLE_SECONDS * network_rate:
+        spans = window_spans(own_length, window, 2 * context + fade, hop)
+        if len(spans) > 1:
+            level = _measure_level(own(), own_length)
+    done = iter(spans)
 
     def process(noisy: np.ndarray) -> np.ndarray:
         noisy = np.ascontiguousarray(noisy)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
-__all__ = ["BlockQueue", "overlap_add", "window_spans"]
+__all__ = ["BlockQueue", "chunk_spans", "overlap_add", "window_spans"]
 
 
 class BlockQueue:
@@ -101,6 +101,30 @@ def window_spans(
     last = (length - window) // step * step
     starts = [*range(0, last, window - overlap), last]
     return [(start, start + window) for start in starts[:-1]] + [(last, length)]
+
+
+def chunk_spans(length: int, chunk: int) -> list[tuple[int, int]]:
+    """Where the pieces of a signal begin and end that share no sample.
+
+    Arguments
+    ---------
+    length : int
+        Length of the signal [samples], at least 1.
+    chunk : int
+        Length of all pieces but the last [samples], at least 1.
+
+    Returns
+    -------
+    list[tuple[int, int]]
+        (begin, end) of each piece; the last one is what is left.
+
+    Example
+    -------
+    >>> chunk_spans(25, chunk=10)
+    [(0, 10), (10, 20), (20, 25)]
+    """
+    starts = range(0, length, chunk)
+    return [(start, min(start + chunk, length)) for start in starts]
 
 
 def overlap_add(

@@ -29,6 +29,7 @@ from .report import (
 from .score import Pair, Score, check_estimate, check_pair, check_signal
 from .score_log import ScoreLog, evaluation_settings
 from .scoreq import scoreq
+from .seed_table import SeedScore, format_seed_table, read_scores, seed_scores
 from .si_sdr import si_sdr
 from .signals import align, resample
 from .stoi import estoi, stoi
@@ -46,6 +47,7 @@ __all__ = [
     "Row",
     "Score",
     "ScoreLog",
+    "SeedScore",
     "Summary",
     "align",
     "check_estimate",
@@ -58,16 +60,19 @@ __all__ = [
     "evaluate_folders",
     "evaluation_settings",
     "format_absent",
+    "format_seed_table",
     "format_summaries",
     "format_table",
     "iterate_scores",
     "json_summary",
     "nisqa",
     "pesq_wb",
+    "read_scores",
     "resample",
     "score_pair",
     "score_pairs",
     "scoreq",
+    "seed_scores",
     "segmental",
     "si_sdr",
     "stoi",

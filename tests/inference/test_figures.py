@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sesame.inference.figures import (
-    EXPERT_COLOURS,
+    COLOURS,
     routing_figure,
     save_figure,
     showcase_figure,
@@ -55,7 +55,7 @@ def test_the_routing_figure_shows_the_first_choices_as_they_are():
         legend = [text.get_text() for text in axes.get_legend().get_texts()]
         shares = [f"{e}: {100 * s:.0f} %" for e, s in enumerate(expected.load)]
         assert legend == shares
-        colours = matplotlib.colors.to_rgba_array(EXPERT_COLOURS[: len(expected.load)])
+        colours = matplotlib.colors.to_rgba_array(COLOURS[: len(expected.load)])
         experts = np.arange(len(expected.load))
         np.testing.assert_allclose(image.to_rgba(experts), colours, atol=0.01)
 

@@ -5,7 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sesame.inference.overlap import BlockQueue, overlap_add, window_spans
+from sesame.inference.overlap import (
+    BlockQueue,
+    chunk_spans,
+    overlap_add,
+    window_spans,
+)
 
 STEP = 4
 
@@ -38,6 +43,21 @@ def test_windows_cover_the_signal_on_a_grid(plan):
         assert window <= spans[-1][1] - spans[-1][0] < window + STEP
     for (_, end), (start, _) in itertools.pairwise(spans):
         assert end - start >= overlap
+
+
+@given(st.integers(1, 500), st.integers(1, 200), st.integers(1, 300))
+def test_chunks_tile_the_signal_and_only_the_last_is_shorter(length, chunk, size):
+    spans = chunk_spans(length, chunk)
+    lengths = [end - start for start, end in spans]
+    assert sum(lengths) == length and 1 <= lengths[-1] <= chunk
+    assert set(lengths[:-1]) <= {chunk}
+    signal = np.random.default_rng(0).standard_normal((2, length)).astype("f4")
+    heard = []
+    pieces = overlap_add(
+        blocks_of(signal, size), spans, 0, 0, lambda x: heard.append(x) or 2 * x
+    )
+    np.testing.assert_array_equal(np.concatenate(list(pieces), axis=-1), 2 * signal)
+    assert [x.shape[-1] for x in heard] == lengths
 
 
 @given(plans())

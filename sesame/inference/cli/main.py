@@ -16,15 +16,19 @@ from . import (
     info,
     routing,
     showcase,
+    table,
     train,
+    tsne,
 )
 from .common import note
 
 COMMANDS = (
     enhance,
     evaluate,
+    table,
     compare,
     routing,
+    tsne,
     info,
     doctor,
     export,

@@ -75,6 +75,15 @@ def test_enhancing_keeps_rate_channels_length_and_sample_format(
     np.testing.assert_allclose(soundfile.read(out)[0], expected, atol=2**-22)
 
 
+def test_every_system_enhances_a_file(noisy_file, system, tmp_path, call):
+    out = tmp_path / "out.wav"
+    command = ["enhance", noisy_file, "-o", out, "--model", system.folder]
+    assert call(*command, "--device", "cpu") == 0
+    noisy, rate = soundfile.read(noisy_file)
+    expected = Enhancer.from_pretrained(system.folder, "cpu")(noisy.T, rate).T
+    np.testing.assert_allclose(soundfile.read(out)[0], expected, atol=2**-22)
+
+
 def test_another_file_format_is_written_in_its_own_sample_format(
     noisy_file, model, tmp_path, call
 ):
@@ -134,6 +143,7 @@ def test_the_default_model_enhances_to_a_neighbour(
         ["calls", "-o", "out", "--dry", "0.1", "--max-attenuation", "6"],
         ["calls", "-o", "out", "--dry", "nan"],
         ["calls", "-o", "out", "--max-attenuation", "-1"],
+        ["calls", "-o", "out", "--chunks", "0"],
         ["calls", "-o", "out", "--backend", "tea"],
     ],
 )
@@ -163,6 +173,20 @@ def test_many_files_keep_their_tree(calls, model, call, inputs):
     assert call("enhance", *inputs, "-o", "out", *model) == 0
     inside = "out/calls" if "list.txt" in inputs[-1] else "out"
     assert results(inside) == TREE
+
+
+def test_chunks_are_enhanced_one_by_one(calls, model_folder, model, call, capsys):
+    command = ["enhance", calls / "a.wav", "-o", "out.wav", "--json", *model]
+    assert call(*command, "--chunks", "0.06") == 0
+    assert json.loads(capsys.readouterr().out)["chunk_seconds"] == 0.06
+    noisy, _ = soundfile.read("calls/a.wav")
+    enhancer = Enhancer.from_pretrained(model_folder, "cpu")
+    pieces = [enhancer(noisy[part], RATE) for part in (slice(960), slice(960, None))]
+    enhanced = soundfile.read("out.wav")[0]
+    np.testing.assert_allclose(enhanced, np.concatenate(pieces), atol=2**-14)
+    assert call(*command, "--force") == 0
+    assert json.loads(capsys.readouterr().out)["chunk_seconds"] is None
+    assert np.abs(soundfile.read("out.wav")[0] - enhanced).max() > 2**-10
 
 
 def test_names_that_begin_with_a_hyphen_come_after_two(calls, model, call, monkeypatch):
