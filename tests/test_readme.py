@@ -83,6 +83,8 @@ def test_every_command_runs_as_printed(folder):
         "experts.png",
         "model.onnx",
         "by_onnx.wav",
+        "map/tsne.csv",
+        "map/tsne.png",
     }
     assert not [name for name in made if not (folder / name).is_file()]
     first, second = (

@@ -29,10 +29,10 @@ from .onnx_network import (
     import_extra,
     weights_digest,
 )
+from .onnx_operators import OPSET, expand_operators, register_operators
 
 __all__ = ["OPSET", "TOLERANCE", "Parity", "check_onnx", "export_onnx"]
 
-OPSET = 17
 TOLERANCE = 1e-4
 CHECKED_SECONDS = (1.0, 2.5, 7.0)
 # Of the example that is traced; the graph holds for any other.
@@ -118,6 +118,7 @@ def export_onnx(
     network, transform, _ = load_model_folder(model_folder)
     example = torch.rand(2, 1, transform.num_bins, EXAMPLE_FRAMES)
     model = onnx.load_model_from_string(_to_onnx(network, *example))
+    model = expand_operators(model)
     metadata = {
         FORMAT_KEY: ONNX_FORMAT,
         CONFIG_KEY: (Path(model_folder) / CONFIG_FILE).read_text(encoding="utf-8"),
@@ -203,6 +204,7 @@ def _parity(expected: tuple[Tensor, Tensor], actual: tuple[Tensor, Tensor]) -> P
 
 
 def _to_onnx(network: torch.nn.Module, magnitude: Tensor, phase: Tensor) -> bytes:
+    register_operators()
     buffer = io.BytesIO()
     axes = {name: {0: "batch", 2: "frames"} for name in INPUT_NAMES + OUTPUT_NAMES}
     with warnings.catch_warnings(), torch.no_grad():

@@ -7,6 +7,7 @@ import pytest
 import soundfile
 import torch
 
+import sesame.models
 from sesame.features import CompressedSTFT
 from sesame.inference import Enhancer, save_model_folder
 from sesame.models import SESAME
@@ -24,6 +25,24 @@ ARGUMENTS = {
     "noise_context_dim": 2,
 }
 TRANSFORM = {"n_fft": 64, "hop_length": 16, "win_length": 64, "exponent": 0.3}
+CODEC = {name: ARGUMENTS[name] for name in ("num_bins", "channels", "num_blocks")}
+CODEC["dense_depth"] = 1
+HEADS, STATES, WIDTH = {"num_heads": 2}, {"state_size": 3}, {"hidden_channels": 6}
+SPARSE = {"moe_blocks": [1], "num_experts": 3, "top_k": 2, "noise_context_dim": 2}
+# Every system, and the sparse forms of those that are dense by default.
+SYSTEMS = {
+    "LSTMAttention": HEADS | WIDTH,
+    "LSTMSENet": WIDTH,
+    "MPSENet": HEADS,
+    "MambAttention": HEADS | STATES,
+    "MambAttention sparse": HEADS | STATES | SPARSE,
+    "SEMamba": STATES,
+    "SESAME sparse": HEADS | SPARSE,
+    "TransformerMamba": HEADS | STATES,
+    "TransformerMamba sparse": HEADS | STATES | SPARSE,
+    "XLSTMAttention": HEADS,
+    "XLSTMSENet": {},
+}
 HYPERPARAMS = """\
 # Generated 2026-01-01 from:
 # /somewhere/hparams/tiny.yaml
@@ -85,6 +104,23 @@ def model_folder(tiny, tmp_path):
         tiny.network.state_dict(),
     )
     return tmp_path / "model"
+
+
+@pytest.fixture
+def system_names():
+    """Keys of the parameters of the fixture ``system``."""
+    return list(SYSTEMS)
+
+
+@pytest.fixture(params=SYSTEMS)
+def system(request, tmp_path):
+    """A tiny network of each system, and its model folder."""
+    torch.manual_seed(0)
+    name, arguments = request.param.split()[0], CODEC | SYSTEMS[request.param]
+    network = getattr(sesame.models, name)(**arguments).eval()
+    folder, weights = tmp_path / name, network.state_dict()
+    save_model_folder(folder, name, arguments, TRANSFORM, 16000, weights)
+    return SimpleNamespace(key=request.param, network=network, folder=folder)
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sesame.features import enhance_waveform
-from sesame.inference import Enhancer, load_model_folder
+from sesame.inference import Enhancer, load_model_folder, long_audio
 
 RATES = (8000, 16000, 22050, 44100, 48000)
 shares_fixtures = settings(
@@ -117,6 +117,34 @@ def test_silence_stays_silent_beside_a_channel_that_is_not(enhancer):
     enhanced = enhancer(stereo, 44100)
     assert not enhanced[0].any()
     assert enhanced[1].any()
+
+
+def test_every_system_enhances_at_its_rate(system, tiny):
+    waveform = torch.from_numpy(noise(1003))
+    with torch.no_grad():
+        expected = enhance_waveform(system.network, tiny.transform, waveform[None])[0]
+    enhancer = Enhancer.from_pretrained(system.folder, "cpu")
+    torch.testing.assert_close(enhancer(waveform, 16000), expected, rtol=0, atol=1e-5)
+    assert (expected - waveform).abs().max() > 0.1
+
+
+def test_every_system_enhances_stereo_at_another_rate_in_windows(system, monkeypatch):
+    monkeypatch.setattr(long_audio, "WHOLE_SECONDS", 0.1)
+    monkeypatch.setattr(long_audio, "WINDOW_SECONDS", 0.1)
+    monkeypatch.setattr(long_audio, "CONTEXT_SECONDS", 0.01)
+    monkeypatch.setattr(long_audio, "FADE_SECONDS", 0.01)
+    enhancer = Enhancer.from_pretrained(system.folder, "cpu")
+    frames = []
+    enhancer.network.register_forward_hook(
+        lambda network, spectrum, enhanced: frames.append(enhanced[0].shape)
+    )
+    stereo = after_silence(noise(2, 11025))
+    enhanced = enhancer(stereo, 44100)
+    assert len(frames) > 2
+    assert enhanced.shape == stereo.shape
+    for channel, together in zip(stereo, enhanced, strict=True):
+        alone = enhancer(channel, 44100)
+        np.testing.assert_allclose(together, alone, atol=1e-3 * np.abs(alone).max())
 
 
 def test_the_result_can_be_used_in_training(enhancer):

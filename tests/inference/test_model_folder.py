@@ -6,6 +6,7 @@ import torch
 import yaml
 from safetensors.torch import load_file, save_file
 
+import sesame.models
 from sesame.inference import load_model_folder, save_model_folder
 from sesame.models import SESAME
 
@@ -36,6 +37,19 @@ def test_a_saved_network_comes_back_in_evaluation_mode(model_folder, tiny):
     settings = {name: getattr(transform, name) for name in tiny.transform_arguments}
     assert settings == tiny.transform_arguments
     assert sample_rate == 16000
+
+
+def test_the_systems_that_tests_run_through_are_all_there_are(system_names):
+    tested = {name.split()[0] for name in system_names}
+    assert tested == set(sesame.models.__all__) - {"MetricDiscriminator"}
+
+
+def test_every_system_comes_back_as_it_was(system):
+    network, _, _ = load_model_folder(system.folder)
+    expected, actual = system.network.state_dict(), network.state_dict()
+    assert type(network) is type(system.network)
+    assert list(actual) == list(expected)
+    assert all(torch.equal(actual[name], expected[name]) for name in expected)
 
 
 def test_everyone_may_read_a_model_folder(model_folder):

@@ -39,6 +39,16 @@ def test_without_experts_all_parameters_are_active(tmp_path, tiny):
     assert facts["system"] == "MPSENet"
 
 
+def test_every_system_is_told_by_name_and_size(system):
+    facts = model_info(system.folder)
+    parameters = sum(p.numel() for p in system.network.parameters())
+    assert facts["system"] == type(system.network).__name__
+    assert facts["parameters"] == parameters
+    idle = expert_size(system.network) // 3
+    assert facts["active parameters"] == parameters - idle
+    assert facts["mixture-of-experts layers"] == (2 if idle else 0)
+
+
 def test_the_hash_is_that_of_the_weights(model_folder):
     facts = model_info(model_folder)
     content = (model_folder / "model.safetensors").read_bytes()

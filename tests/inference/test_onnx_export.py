@@ -41,21 +41,23 @@ def draw(batch, frames):
     return 2 * magnitude, 6 * torch.rand(batch, 33, frames, generator=generator) - 3
 
 
-def assert_same_network(folder, path, shapes):
+def assert_same_network(folder, path, shapes, slack=1.0):
     network, exported = load_model_folder(folder)[0], OnnxNetwork(path)
     for shape in shapes:
         spectrum = draw(*shape)
         with torch.no_grad():
             magnitude, phase = network(*spectrum)
         other_magnitude, other_phase = exported(*spectrum)
-        torch.testing.assert_close(other_magnitude, magnitude, rtol=0, atol=1e-5)
+        torch.testing.assert_close(
+            other_magnitude, magnitude, rtol=0, atol=1e-5 * slack
+        )
         # Where the decoder's outputs nearly vanish, their rounding errors turn the
         # phase; what is added up to a waveform are magnitudes with phases.
         torch.testing.assert_close(
             torch.polar(other_magnitude, other_phase),
             torch.polar(magnitude, phase),
             rtol=0,
-            atol=2e-4,
+            atol=2e-4 * slack,
         )
 
 
@@ -91,6 +93,14 @@ def test_exported_mp_senet_equals_the_original(make_folder, tmp_path, axis_order
     )
     export_onnx(folder, tmp_path / "model.onnx")
     assert_same_network(folder, tmp_path / "model.onnx", SHAPES)
+
+
+def test_every_exported_system_equals_the_original(system, tmp_path):
+    export_onnx(system.folder, tmp_path / "model.onnx")
+    # The gates of an mLSTM magnify rounding errors: torch in float32 is 5e-5 from
+    # torch in float64, and onnxruntime no farther.
+    slack = 10.0 if "XLSTM" in system.key else 1.0
+    assert_same_network(system.folder, tmp_path / "model.onnx", SHAPES, slack)
 
 
 def test_the_file_is_complete_and_of_the_promised_opset(model_folder, tmp_path):

@@ -6,22 +6,31 @@ from sesame.inference import Enhancer, expert_maps
 from sesame.inference.routing import ExpertMap
 from sesame.models import MPSENet
 
+sparse = pytest.mark.parametrize(
+    "system",
+    ["MambAttention sparse", "SESAME sparse", "TransformerMamba sparse"],
+    indirect=True,
+)
+
 
 def noise(length):
     return np.random.default_rng(1).standard_normal(length)
 
 
-def test_maps_show_each_token_where_the_layer_saw_it(enhancer):
+@sparse
+def test_maps_show_each_token_where_the_layer_saw_it(system):
     # Time layers see (bands, frames, C), frequency layers (frames, bands, C).
-    seen = {}
+    enhancer, seen = Enhancer.from_pretrained(system.folder, "cpu"), {}
+    block = enhancer.network.blocks[1]
+    block = getattr(block, "first", block)
     for axis in ("time", "frequency"):
-        layer = getattr(enhancer.network.blocks[1], f"{axis}_layer").feed_forward
+        layer = getattr(block, f"{axis}_layer")
 
         def remember(module, args, output, axis=axis):
             ids = module.routing.expert_ids.clone()
             seen[axis] = ids.unflatten(0, args[0].shape[:2]).numpy()
 
-        layer.register_forward_hook(remember)
+        getattr(layer, "feed_forward", layer).register_forward_hook(remember)
     time_map, frequency_map = expert_maps(enhancer, noise(1000), 16000)
     assert time_map.name == "block 1, time layer"
     assert frequency_map.name == "block 1, frequency layer"

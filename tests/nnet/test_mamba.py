@@ -81,6 +81,14 @@ def test_parts_of_a_batch_give_the_same_as_the_whole(monkeypatch):
         torch.testing.assert_close(layer(x), whole, rtol=0, atol=1e-12)
 
 
+def test_a_traced_mixer_holds_at_other_lengths_and_batches():
+    layer = mixer(reverse=True)
+    with torch.no_grad():
+        traced = torch.jit.trace(layer, sequences(2, 5))
+        for x in (sequences(1, 1), sequences(4, 23)):
+            torch.testing.assert_close(traced(x), layer(x), rtol=0, atol=1e-12)
+
+
 def test_first_steps_lie_between_a_thousandth_and_a_tenth():
     layer = Mamba(channels=64)
     delta = F.softplus(layer.delta_projection.bias)

@@ -13,6 +13,18 @@ def test_routing_is_drawn_and_told(noisy_file, model_folder, tmp_path, call, cap
     assert len(shares) == 3 and sum(shares) == pytest.approx(100, abs=0.2)
 
 
+@pytest.mark.parametrize(
+    "system", ["MambAttention sparse", "TransformerMamba sparse"], indirect=True
+)
+def test_every_sparse_system_has_a_map(noisy_file, system, tmp_path, call, capsys):
+    pytest.importorskip("matplotlib")
+    command = ["routing", noisy_file, "--figure", tmp_path / "f.png"]
+    assert call(*command, "--model", system.folder) == 0
+    lines = capsys.readouterr().out.splitlines()
+    names = [line.split("share")[0].strip() for line in lines]
+    assert names == ["block 1, time layer", "block 1, frequency layer"]
+
+
 def test_a_figure_is_replaced_only_by_force(noisy_file, tmp_path, call, one_line):
     figure = tmp_path / "f.png"
     figure.write_text("precious")

@@ -93,6 +93,18 @@ def test_the_experts_are_those_of_the_beginning(enhancer, files, monkeypatch):
     assert (left, right) == (0.0, pytest.approx(0.25, abs=1e-4))
 
 
+@pytest.mark.parametrize(
+    "system", ["SEMamba", "MambAttention sparse", "XLSTMSENet"], indirect=True
+)
+def test_other_systems_are_shown_alike(system, files):
+    enhancer = Enhancer.from_pretrained(system.folder, "cpu")
+    result = enhance_upload(enhancer, files.noisy, files.clean, files.folder, 2.0)
+    assert read_audio(result.enhanced).waveform.shape == (2, 22_050)
+    assert _titles(result.spectrograms) == ["noisy", "enhanced", "clean reference"]
+    assert "| si_sdr [dB] |" in result.scores
+    assert (result.experts is not None) == ("sparse" in system.key)
+
+
 def test_a_dense_network_has_no_expert_map(files):
     torch.manual_seed(0)
     network = MPSENet(num_bins=9, channels=4, num_blocks=1, num_heads=2)

@@ -46,11 +46,17 @@ def test_the_device_chooses_the_form(monkeypatch, is_cuda, dtype, has_triton, fo
 
 
 @pytest.mark.filterwarnings("error::torch.jit.TracerWarning")
-def test_a_traced_program_runs_at_other_batch_sizes(draw_inputs):
-    inputs = [x.detach() for x in draw_inputs((2, 5, 3, 4))]
-    traced = torch.jit.trace(selective_scan, inputs)
-    others = [x.detach() for x in draw_inputs((3, 5, 3, 4), seed=1)]
-    torch.testing.assert_close(traced(*others), selective_scan(*others))
+def test_a_traced_program_runs_at_other_lengths_and_batches(draw_inputs):
+    def draw(*size):
+        return [x.detach() for x in draw_inputs(size, seed=1)]
+
+    traced = torch.jit.trace(selective_scan, draw(2, 5, 3, 4))
+    for size in ((1, 1, 3, 4), (3, 5, 3, 4), (2, 20, 3, 4)):
+        inputs = draw(*size)
+        assert torch.equal(traced(*inputs), selective_scan(*inputs))
+    u, *rest = draw(2, 5, 3, 4)
+    with pytest.raises(RuntimeError, match=r"delta \(2, 5, 3\) must be"):
+        traced(u[:, :4], *rest)
 
 
 def test_mamba_ssm_is_asked_in_its_own_layout(monkeypatch, draw_inputs):
