@@ -52,9 +52,9 @@ def selective_scan(
         "reference" (autograd through a loop), "sequential" (the loop with its own
         gradients, for any device), "triton" (a CUDA kernel) or "mamba_ssm" (that
         package's kernel). ``None`` is "triton" for CUDA tensors where Triton is
-        installed, except in float64, and "sequential" elsewhere; a program that is
-        being compiled takes "reference". A traced program calls this function, as the
-        operator ``sesame::selective_scan``, and has no gradients.
+        installed, except in float64, and "sequential" elsewhere. A program that is
+        being compiled calls the scan as it is; a traced program calls it as the
+        operator ``sesame::selective_scan`` and has no gradients.
 
     Returns
     -------
@@ -77,6 +77,12 @@ def selective_scan(
     if torch.jit.is_tracing():
         # It would keep the number of steps, and the result of the checks, for ever.
         return _scan_traced(u, delta, A, B, C, D, reverse, form)
+    return _scan(u, delta, A, B, C, D, reverse, form)
+
+
+# A compiler would write the loop over the steps out, hundreds of copies of it.
+@torch.compiler.disable
+def _scan(u, delta, A, B, C, D, reverse, form):
     _check(u, delta, A, B, C, D)
     if form is None:
         form = _choose(u)
@@ -130,8 +136,6 @@ def _check(u, delta, A, B, C, D):
 
 
 def _choose(u):
-    if torch.compiler.is_compiling():
-        return "reference"
     narrow = u.dtype != torch.float64
     if u.is_cuda and narrow and find_spec("triton") is not None:
         return "triton"

@@ -104,3 +104,28 @@ def test_a_sequence_without_steps_is_refused(draw_inputs):
 @pytest.mark.parametrize("form", ["reference", "sequential"])
 def test_no_sequences_give_no_outputs(draw_inputs, form):
     assert selective_scan(*draw_inputs((0, 5, 3, 4)), form=form).shape == (0, 5, 3)
+
+
+def test_a_compiled_program_calls_the_scan_as_it_is(draw_inputs):
+    """One graph before it and one after, whatever the number of steps; gradients too."""
+    graphs = []
+
+    def backend(graph, example_inputs):
+        graphs.append(len(graph.graph.nodes))
+        return graph
+
+    def program(u, *others):
+        return selective_scan(2.0 * u, *others).square()
+
+    compiled = torch.compile(program, backend=backend)
+    for steps in (3, 30):
+        inputs = draw_inputs((2, steps, 4, 3), torch.float64)
+        ours, expected = compiled(*inputs), program(*inputs)
+        torch.testing.assert_close(ours, expected, rtol=0, atol=1e-12)
+        for mine, other in zip(
+            torch.autograd.grad(ours.sum(), inputs),
+            torch.autograd.grad(expected.sum(), inputs),
+            strict=True,
+        ):
+            torch.testing.assert_close(mine, other, rtol=0, atol=1e-12)
+    assert graphs and max(graphs) < 20
