@@ -129,7 +129,9 @@ class MagnitudeMaskDecoder2023(_MaskDecoder):
     """Mask decoder of MP-SENet 2023, SEMamba, MambAttention and xLSTM-SENet.
 
     The single mask channel is normalised over the utterance, so the level of the mask
-    depends on the utterance's length and silence.
+    depends on the utterance's length and silence. Its last layer, one weight and one
+    bias, starts as the identity: drawn at random like other layers, the weight may
+    start near 0, and then the mask stays near 1 for thousands of steps.
 
     Shape: (B, C, T, F') -> mask (B, F, T) in (0, beta), F = num_bins = 2 F' + 1.
     Source: RoyChao19477/SEMamba@750ff5d, models/codec_module.py.
@@ -162,6 +164,8 @@ class MagnitudeMaskDecoder2023(_MaskDecoder):
                 ConvUnit(channels, 1, (1, 1)), nn.Conv2d(1, 1, (1, 1))
             ),
         )
+        nn.init.ones_(self.projection[1].weight)
+        nn.init.zeros_(self.projection[1].bias)
 
 
 class PhaseDecoder2023(_PhaseDecoder):

@@ -95,3 +95,13 @@ def test_output_does_not_depend_on_batch_mates(encoder, mask, phase):
 )
 def test_published_number_of_parameters(decoder, parameters):
     assert sum(p.numel() for p in decoder.parameters()) == parameters
+
+
+def test_the_mask_of_2023_starts_open_whatever_the_seed():
+    """Its spread is that of a unit normal through PReLU and sigmoid, not a lottery."""
+    for seed in range(5):
+        torch.manual_seed(seed)
+        decoder = MagnitudeMaskDecoder2023(channels=8, num_bins=33, depth=2)
+        mask = decoder(torch.randn(2, 8, 20, 16))
+        assert 0.25 < mask.std() < 0.45
+        assert 1.0 < mask.mean() < 1.3
