@@ -66,7 +66,8 @@ def _upload(page, part, path):
 def _wait_for_sound(block):
     """The player takes the place of the box to drop files in; shows the length."""
     length = block.locator("#duration")
-    playwright.expect(length).to_have_text(re.compile("[1-9]"))
+    # As long as other waits: the default of 5 s is not enough on a busy machine.
+    playwright.expect(length).to_have_text(re.compile("[1-9]"), timeout=20_000)
     minutes, seconds = length.inner_text().split(":")
     return 60 * int(minutes) + int(seconds)
 
