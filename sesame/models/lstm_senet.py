@@ -87,7 +87,9 @@ class LSTMAttention(Codec2023Enhancer):
     Example
     -------
     >>> import torch
-    >>> network = LSTMAttention(num_bins=9, channels=4, num_blocks=1, num_heads=2, hidden_channels=6)
+    >>> network = LSTMAttention(
+    ...     num_bins=9, channels=4, num_blocks=1, num_heads=2, hidden_channels=6
+    ... )
     >>> magnitude, phase = network(torch.rand(2, 9, 6), torch.zeros(2, 9, 6))
     >>> magnitude.shape
     torch.Size([2, 9, 6])

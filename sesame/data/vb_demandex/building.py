@@ -211,10 +211,11 @@ def require_set(
                 f"sesame.data.vb_demandex {data_folder} --clean VOICEBANK --noise "
                 "DEMAND --babble SPEECH"
             )
-        if built[split]["sample_rate"] != sample_rate:
+        rate = built[split]["sample_rate"]
+        if rate != sample_rate:
             raise ValueError(
-                f"{data_folder}: split {split!r} was built at "
-                f"{built[split]['sample_rate']} Hz, expected sample_rate ({sample_rate})"
+                f"{data_folder}: split {split!r} was built at {rate} Hz, expected "
+                f"sample_rate ({sample_rate})"
             )
 
 

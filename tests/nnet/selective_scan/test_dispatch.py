@@ -107,7 +107,7 @@ def test_no_sequences_give_no_outputs(draw_inputs, form):
 
 
 def test_a_compiled_program_calls_the_scan_as_it_is(draw_inputs):
-    """One graph before it and one after, whatever the number of steps; gradients too."""
+    """Graphs before and after it are short, whatever the length; gradients agree."""
     graphs = []
 
     def backend(graph, example_inputs):
