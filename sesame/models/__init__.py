@@ -5,16 +5,19 @@ the networks, each buildable from its constructor arguments alone, and the
 discriminator they are trained with.
 """
 
+from sesame.models.bsrnn import BSRNN
 from sesame.models.discriminator import MetricDiscriminator
 from sesame.models.lstm_senet import LSTMAttention, LSTMSENet
 from sesame.models.mambattention import MambAttention
 from sesame.models.mp_senet import MPSENet
 from sesame.models.semamba import SEMamba
 from sesame.models.sesame import SESAME
+from sesame.models.tf_moe import TFConformer, TFMoE
 from sesame.models.transformer_mamba import TransformerMamba
 from sesame.models.xlstm_senet import XLSTMAttention, XLSTMSENet
 
 __all__ = [
+    "BSRNN",
     "SESAME",
     "LSTMAttention",
     "LSTMSENet",
@@ -22,6 +25,8 @@ __all__ = [
     "MambAttention",
     "MetricDiscriminator",
     "SEMamba",
+    "TFConformer",
+    "TFMoE",
     "TransformerMamba",
     "XLSTMAttention",
     "XLSTMSENet",

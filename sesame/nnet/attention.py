@@ -5,7 +5,7 @@ from einops import rearrange
 from torch import nn
 from torch.nn import functional as F
 
-__all__ = ["CrossAttention", "PreNormAttention", "SelfAttention"]
+__all__ = ["CrossAttention", "PreNormAttention", "SelfAttention", "attend"]
 
 
 class SelfAttention(nn.Module):
@@ -57,7 +57,7 @@ class SelfAttention(nn.Module):
         query, key, value = rearrange(
             self.in_projection(x), "n s (k h d) -> k n h s d", k=3, h=self.num_heads
         )
-        return self.out_projection(_attend(query, key, value))
+        return self.out_projection(attend(query, key, value))
 
 
 class CrossAttention(nn.Module):
@@ -117,7 +117,7 @@ class CrossAttention(nn.Module):
         key, value = rearrange(
             answers, "n s (k h d) -> k n h s d", k=2, h=self.num_heads
         )
-        return self.out_projection(_attend(query, key, value))
+        return self.out_projection(attend(query, key, value))
 
 
 class PreNormAttention(nn.Module):
@@ -181,15 +181,47 @@ def _projections(channels):
     return in_projection, out_projection
 
 
-def _attend(query, key, value):
-    """(N, H, S, D), (N, H, S', D) twice -> (N, S, H * D)."""
+def attend(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    mask: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """Softmax attention of all heads, joined.
+
+    Shape: query (N, H, S, D), key and value (N, H, S', D), mask broadcastable to
+    (N, H, S, S') -> (N, S, H * D).
+
+    Arguments
+    ---------
+    query : torch.Tensor
+        What is asked.
+    key : torch.Tensor
+        What is asked for.
+    value : torch.Tensor
+        What is answered.
+    mask : torch.Tensor | None
+        False where a query must not see a key; ``None``: everything is seen.
+
+    Returns
+    -------
+    torch.Tensor
+        Answers, the heads side by side.
+
+    Example
+    -------
+    >>> query, key, value = torch.randn(3, 2, 4, 5, 8)
+    >>> attend(query, key, value).shape
+    torch.Size([2, 5, 32])
+    """
+    options = {} if mask is None else {"attn_mask": mask}
     if query.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
         # On a CPU the gradient of this product takes up to four times as long in
         # bfloat16 as in float32, and the product itself no less.
         with torch.autocast("cpu", enabled=False):
             mixed = F.scaled_dot_product_attention(
-                query.float(), key.float(), value.float()
+                query.float(), key.float(), value.float(), **options
             )
     else:
-        mixed = F.scaled_dot_product_attention(query, key, value)
+        mixed = F.scaled_dot_product_attention(query, key, value, **options)
     return rearrange(mixed, "n h s d -> n s (h d)")

@@ -17,7 +17,9 @@ class DualPathBlock(nn.Module):
 
     Shape: x (B, C, T, F), context (B, T, D) -> (B, C, T, F). The time layer sees
     (B * F, T, C) with context (B, T, D); the frequency layer sees (B * T, F, C) with
-    context (B * T, 1, D).
+    context (B * T, 1, D). Where ``valid`` is given, each layer gets it as a third
+    argument (B, P, S): as many utterances, of whose N / B consecutive sequences (P is
+    N / B or 1) the steps (S is the layer's S or 1) are real or padding.
     Source: yxlu-0102/MP-SENet@89932cf, models/generator.py (TSTransformerBlock), with
     the axes as the paper describes them.
 
@@ -60,7 +62,10 @@ class DualPathBlock(nn.Module):
         self.frequency_layer = frequency_layer
 
     def forward(
-        self, x: torch.Tensor, context: torch.Tensor | None = None
+        self,
+        x: torch.Tensor,
+        context: torch.Tensor | None = None,
+        valid: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Runs both halves.
 
@@ -70,6 +75,9 @@ class DualPathBlock(nn.Module):
             Features (B, C, T, F).
         context : torch.Tensor | None
             One vector per frame, (B, T, D).
+        valid : torch.Tensor | None
+            True for real frames, False for padding, (B, T), or (B, 1) where no frame
+            is padding; for layers that take a third argument.
 
         Returns
         -------
@@ -82,7 +90,7 @@ class DualPathBlock(nn.Module):
         if self.axis_order == "frequency_time":
             halves.reverse()
         for half, layers in halves:
-            x = half(layers, x, context)
+            x = half(layers, x, context, valid)
         return x
 
     def _time_layers(self):
@@ -216,19 +224,21 @@ class ParallelDualPathBlock(nn.Module):
         return x + rearrange(merged, "(b t) f c -> b c t f", b=x.shape[0])
 
 
-def _along_time(layers, x, context):
+def _along_time(layers, x, context, valid):
     batch = x.shape[0]
+    extra = () if valid is None else (rearrange(valid, "b t -> b 1 t"),)
     sequences = rearrange(x, "b c t f -> (b f) t c")
     for layer in layers:
-        sequences = sequences + layer(sequences, context)
+        sequences = sequences + layer(sequences, context, *extra)
     return rearrange(sequences, "(b f) t c -> b c t f", b=batch)
 
 
-def _along_frequency(layers, x, context):
+def _along_frequency(layers, x, context, valid):
     batch = x.shape[0]
+    extra = () if valid is None else (rearrange(valid, "b t -> b t 1"),)
     if context is not None:
         context = rearrange(context, "b t d -> (b t) 1 d")
     sequences = rearrange(x, "b c t f -> (b t) f c")
     for layer in layers:
-        sequences = sequences + layer(sequences, context)
+        sequences = sequences + layer(sequences, context, *extra)
     return rearrange(sequences, "(b t) f c -> b c t f", b=batch)

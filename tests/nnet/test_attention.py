@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from sesame.nnet import CrossAttention, PreNormAttention, SelfAttention
+from sesame.nnet.attention import attend
 
 
 def pair(channels=8, num_heads=2, kind=SelfAttention):
@@ -124,3 +125,16 @@ def test_scale_of_a_token_is_forgotten_before_attention():
 def test_heads_must_divide_the_channels_of_cross_attention(num_heads):
     with pytest.raises(ValueError, match=rf"num_heads \({num_heads}\).*channels \(8\)"):
         CrossAttention(8, num_heads)
+
+
+def test_masked_keys_are_not_seen():
+    query, key, value = torch.randn(3, 2, 2, 5, 4, dtype=torch.float64)
+    mask = torch.ones(2, 1, 1, 5, dtype=torch.bool)
+    mask[1, ..., 3:] = False
+    attended = attend(query, key, value, mask)
+    expected = attend(query[1:], key[1:, :, :3], value[1:, :, :3])
+    torch.testing.assert_close(attended[1:], expected, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(attended[:1], attend(query, key, value)[:1])
+    with torch.autocast("cpu", torch.bfloat16):
+        reduced = attend(*(part.bfloat16() for part in (query, key, value)), mask)
+    torch.testing.assert_close(reduced.double(), attended, rtol=0.03, atol=0.03)

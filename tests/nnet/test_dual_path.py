@@ -195,3 +195,28 @@ def test_both_parallel_branches_get_the_context():
     context = torch.randn(2, 6, 3)
     ParallelDualPathBlock(first, second, Combine())(plane(), context)
     assert first.context is context and second.context is context
+
+
+class ValidRecorder(nn.Module):
+    def forward(self, x, context, valid):
+        self.x, self.valid = x, valid
+        return torch.zeros_like(x)
+
+
+def test_valid_frames_follow_their_sequences():
+    """(B, P, S) of a layer: B utterances of N / B sequences next to each other."""
+    time_layer, frequency_layer = ValidRecorder(), ValidRecorder()
+    valid = torch.tensor([[True] * 6, [True] * 4 + [False] * 2])
+    x = valid[:, None, :, None].expand(2, 4, 6, 5).double()
+    DualPathBlock(time_layer, frequency_layer)(x, None, valid)
+    for layer, shape in ((time_layer, (2, 1, 6)), (frequency_layer, (2, 6, 1))):
+        assert layer.valid.shape == shape
+        tokens = layer.x.unflatten(0, (2, -1))[..., 0]
+        assert torch.equal(layer.valid.expand_as(tokens), tokens > 0)
+
+
+def test_one_column_of_valid_counts_the_utterances():
+    time_layer, frequency_layer = ValidRecorder(), ValidRecorder()
+    valid = torch.ones(2, 1, dtype=torch.bool)
+    DualPathBlock(time_layer, frequency_layer)(plane(), None, valid)
+    assert time_layer.valid.shape == frequency_layer.valid.shape == (2, 1, 1)

@@ -5,13 +5,13 @@ import math
 import torch
 from torch import nn
 
-from sesame.nnet.moe.layer import MoEFeedForward
+from sesame.nnet.moe.layer import RoutedLayer
 from sesame.nnet.moe.router import TopKRouter
 
 __all__ = ["moe_layers", "routing_summary", "update_expert_bias"]
 
 
-def moe_layers(module: nn.Module) -> dict[str, MoEFeedForward]:
+def moe_layers(module: nn.Module) -> dict[str, RoutedLayer]:
     """Finds the mixture-of-experts layers of a network.
 
     Arguments
@@ -21,11 +21,12 @@ def moe_layers(module: nn.Module) -> dict[str, MoEFeedForward]:
 
     Returns
     -------
-    dict[str, MoEFeedForward]
+    dict[str, RoutedLayer]
         Layers by qualified name, in the order of the network; each layer once.
 
     Example
     -------
+    >>> from sesame.nnet.moe import MoEFeedForward
     >>> network = nn.Sequential(nn.Linear(8, 8), MoEFeedForward(8, 4, 2))
     >>> list(moe_layers(network))
     ['1']
@@ -33,7 +34,7 @@ def moe_layers(module: nn.Module) -> dict[str, MoEFeedForward]:
     return {
         name: layer
         for name, layer in module.named_modules()
-        if isinstance(layer, MoEFeedForward)
+        if isinstance(layer, RoutedLayer)
     }
 
 

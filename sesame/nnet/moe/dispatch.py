@@ -5,6 +5,8 @@ experts are computed for all tokens and the chosen ones are kept. Shapes do not 
 on the routing, so these functions can be compiled and captured in a graph.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch.nn import functional as F
 
@@ -66,6 +68,7 @@ def dense_hidden_experts(
     bias: torch.Tensor,
     expert_ids: torch.Tensor,
     weights: torch.Tensor,
+    activation: Callable[[torch.Tensor], torch.Tensor] = F.leaky_relu,
 ) -> torch.Tensor:
     """Mixes experts with a hidden layer: the gate masks the hidden units.
 
@@ -92,6 +95,8 @@ def dense_hidden_experts(
         Distinct experts of each token, int64.
     weights : torch.Tensor
         Weight of each chosen expert.
+    activation : Callable[[torch.Tensor], torch.Tensor]
+        Acts on the hidden units; the default has slope 0.01 below 0.
 
     Returns
     -------
@@ -108,7 +113,7 @@ def dense_hidden_experts(
     """
     num_experts = weight.shape[0]
     stacked = hidden_weight.transpose(1, 2).flatten(0, 1)
-    hidden = F.leaky_relu(F.linear(tokens, stacked, hidden_bias.flatten()), 0.01)
+    hidden = activation(F.linear(tokens, stacked, hidden_bias.flatten()))
     gates = hidden.new_zeros(tokens.shape[0], num_experts)
     gates = gates.scatter(1, expert_ids, weights.to(hidden.dtype))
     hidden = hidden.view(-1, num_experts, weight.shape[1]) * gates.unsqueeze(2)

@@ -1,4 +1,4 @@
-"""The mixture-of-experts feed-forward of SESAME."""
+"""Layers with routed experts: what all share, and the feed-forward of SESAME."""
 
 import torch
 from einops import rearrange
@@ -8,17 +8,39 @@ from sesame.nnet.feed_forward import RecurrentBackbone
 from sesame.nnet.moe.experts import Experts
 from sesame.nnet.moe.router import Routing, TopKRouter
 
-__all__ = ["MoEFeedForward"]
+__all__ = ["MoEFeedForward", "RoutedLayer"]
 
 
-class MoEFeedForward(nn.Module):
+class RoutedLayer(nn.Module):
+    """What every layer with a ``router`` and ``experts`` has in common.
+
+    The attribute ``routing`` keeps the ``Routing`` of the last forward for losses and
+    statistics; it is neither saved nor copied.
+
+    Example
+    -------
+    >>> RoutedLayer().routing is None
+    True
+    """
+
+    router: TopKRouter
+    experts: Experts
+
+    def __init__(self):
+        super().__init__()
+        self.routing: Routing | None = None
+
+    def __getstate__(self) -> dict:
+        # Tensors inside an autograd graph can be neither copied nor pickled.
+        return {**super().__getstate__(), "routing": None}
+
+
+class MoEFeedForward(RoutedLayer):
     """Feed-forward whose output projection is a mixture of experts.
 
     One backbone along the sequence serves all experts; each token's state then passes
     through the ``top_k`` experts its router chose. With one linear expert this is
-    ``ProjectedBackbone``. The router reads the token itself, not the state. The
-    attribute ``routing`` keeps the ``Routing`` of the last forward for losses and
-    statistics; it is neither saved nor copied.
+    ``ProjectedBackbone``. The router reads the token itself, not the state.
 
     Shape: x (N, S, C), context (M, S', D) -> (N, S, C).
 
@@ -64,11 +86,6 @@ class MoEFeedForward(nn.Module):
         self.experts = Experts(
             num_experts, self.backbone.out_channels, channels, expert_hidden_dim
         )
-        self.routing: Routing | None = None
-
-    def __getstate__(self) -> dict:
-        # Tensors inside an autograd graph can be neither copied nor pickled.
-        return {**super().__getstate__(), "routing": None}
 
     def forward(
         self, x: torch.Tensor, context: torch.Tensor | None = None

@@ -13,9 +13,10 @@ __all__ = ["Routing", "TopKRouter"]
 class Routing(NamedTuple):
     """Decisions of a router for all tokens of a layer, in the order (n s).
 
-    Shape: expert_ids (N, K) int64, best first; weights (N, K) with sum 1; logits
-    (N, E) without the balancing bias, float32, differentiable; load (E,) float32,
-    token assignments per expert with sum N * K, no gradient.
+    Shape: expert_ids (N, K) int64, best first; weights (N, K), with sum 1 unless the
+    router keeps probabilities; logits (N, E) without the balancing bias, float32,
+    differentiable; load (E,) float32, token assignments per expert with sum N * K, no
+    gradient.
 
     Example
     -------
@@ -35,7 +36,8 @@ class TopKRouter(nn.Module):
 
     Scores are a softmax over ``W x + U n``, with the token x and the noise context n.
     A balancing bias is added to the scores for the choice of experts only; it never
-    changes their weights, which are the scores of the chosen, renormalised.
+    changes their weights, which are the scores of the chosen, renormalised. A router
+    of ``top_k`` 1 learns from its weights only where they are not renormalised.
 
     Shape: x (N, S, C), context (M, S', D) -> Routing over N * S tokens.
     Source: bias for the choice only, arXiv:2408.15664 and DeepSeek-V3
@@ -51,6 +53,8 @@ class TopKRouter(nn.Module):
         Number K of experts per token, in [1, num_experts].
     context_dim : int
         Width D of the noise context; 0 routes by the token alone.
+    renormalize : bool
+        False keeps the scores of the chosen as their weights.
 
     Raises
     ------
@@ -68,7 +72,12 @@ class TopKRouter(nn.Module):
     expert_bias: torch.Tensor
 
     def __init__(
-        self, channels: int, num_experts: int, top_k: int, context_dim: int = 0
+        self,
+        channels: int,
+        num_experts: int,
+        top_k: int,
+        context_dim: int = 0,
+        renormalize: bool = True,
     ):
         super().__init__()
         if num_experts < 1:
@@ -82,6 +91,7 @@ class TopKRouter(nn.Module):
         self.num_experts = num_experts
         self.top_k = top_k
         self.context_dim = context_dim
+        self.renormalize = renormalize
         self.token_projection = nn.Linear(channels, num_experts, bias=False)
         if context_dim:
             self.context_projection = nn.Linear(context_dim, num_experts, bias=False)
@@ -127,10 +137,15 @@ class TopKRouter(nn.Module):
             # (E, N * S): a CPU takes a softmax over 8 rows as vectors of tokens; over
             # 8 columns it is an order slower.
             logits = self._logits(x, context)
-            expert_ids = self._choose(logits.detach())
+            scores = logits.detach() if self.renormalize else logits
+            scores = scores.softmax(0)
+            expert_ids = self._choose(scores.detach())
             # The softmax of the chosen logits is the renormalised softmax of all,
             # without the division that underflow could turn into 0 / 0.
-            weights = logits.gather(0, expert_ids).softmax(0)
+            if self.renormalize:
+                weights = logits.gather(0, expert_ids).softmax(0)
+            else:
+                weights = scores.gather(0, expert_ids)
         load = _count(expert_ids, self.num_experts)
         return Routing(expert_ids.t(), weights.t(), logits.t(), load)
 
@@ -148,15 +163,14 @@ class TopKRouter(nn.Module):
         return rearrange(logits + shift, "e m r s -> e (m r s)")
 
     @torch.no_grad()
-    def _choose(self, logits):
-        scores = logits.softmax(0) + self.expert_bias.unsqueeze(1)
-        chosen = []
+    def _choose(self, scores):
+        scores = scores + self.expert_bias.unsqueeze(1)
+        chosen = [scores.max(0, keepdim=True).indices]
         # K maxima are faster than topk for a few experts, and give indices in range,
         # all different, even for scores that are not numbers.
-        for _ in range(self.top_k):
-            best = scores.max(0, keepdim=True).indices
-            scores.scatter_(0, best, -torch.inf)
-            chosen.append(best)
+        while len(chosen) < self.top_k:
+            scores.scatter_(0, chosen[-1], -torch.inf)
+            chosen.append(scores.max(0, keepdim=True).indices)
         return torch.cat(chosen)
 
 

@@ -56,3 +56,65 @@ def assert_equals_loop():
             torch.testing.assert_close(actual, expected, rtol=1e-11, atol=1e-11)
 
     return check
+
+
+def _swish_loop(blocks, parameters, expert_ids, weights):
+    """Sums, block by block and choice by choice, weight * expert(tokens)."""
+    hidden_weight, hidden_bias, weight, bias = parameters
+    mixed = []
+    for block, ids, block_weights in zip(blocks, expert_ids, weights, strict=True):
+        total = torch.zeros_like(block)
+        for expert, expert_weight in zip(ids.tolist(), block_weights, strict=True):
+            state = block @ hidden_weight[expert] + hidden_bias[expert]
+            state = (state * state.sigmoid()) @ weight[expert] + bias[expert]
+            total = total + expert_weight * state
+        mixed.append(total)
+    return torch.stack(mixed)
+
+
+@pytest.fixture
+def swish_loop():
+    """The mixture as a plain loop: (blocks, parameters, expert_ids, weights)."""
+    return _swish_loop
+
+
+@pytest.fixture
+def assert_equals_swish_loop():
+    """Compares a formulation with the loop: output and all gradients."""
+
+    def check(
+        formulation,
+        num_blocks,
+        length,
+        num_experts,
+        top_k,
+        used=None,
+        dtype=torch.float64,
+        tolerance=1e-10,
+    ):
+        generator = torch.Generator().manual_seed(num_blocks + 7 * top_k)
+
+        def draw(*shape):
+            values = torch.randn(*shape, generator=generator, dtype=dtype)
+            return values.requires_grad_()
+
+        tokens = draw(num_blocks, length, 6)
+        parameters = [draw(num_experts, 6, 8), draw(num_experts, 8)]
+        parameters += [draw(num_experts, 8, 6), draw(num_experts, 6)]
+        scores = torch.rand(num_blocks, used or num_experts, generator=generator)
+        expert_ids = scores.topk(top_k, dim=1).indices
+        weights = draw(num_blocks, top_k).detach().softmax(1).requires_grad_()
+        inputs = [tokens, *parameters, weights]
+        outputs = [
+            _swish_loop(tokens, parameters, expert_ids, weights),
+            formulation(tokens, *parameters, expert_ids, weights),
+        ]
+        results = []
+        for output in outputs:
+            # A curved objective, so that the incoming gradient varies.
+            gradients = torch.autograd.grad(output.sin().mean(), inputs)
+            results.append([output, *gradients])
+        for expected, actual in zip(*results, strict=True):
+            torch.testing.assert_close(actual, expected, rtol=tolerance, atol=tolerance)
+
+    return check

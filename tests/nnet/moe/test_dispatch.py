@@ -48,3 +48,17 @@ def test_dense_linear_experts_are_one_graph():
     ids, weights = torch.rand(7, 4).topk(2, dim=1).indices, torch.rand(7, 2)
     arguments = (tokens, weight, bias, ids, weights)
     torch.testing.assert_close(compiled(*arguments), dense_linear_experts(*arguments))
+
+
+def test_hidden_experts_take_any_activation(swish_loop):
+    torch.manual_seed(0)
+    shapes = [(4, 6, 5), (4, 5), (4, 5, 6), (4, 6)]
+    parameters = [torch.randn(shape, dtype=torch.float64) for shape in shapes]
+    tokens = torch.randn(9, 6, dtype=torch.float64)
+    ids = torch.rand(9, 4).topk(2, dim=1).indices
+    weights = torch.rand(9, 2, dtype=torch.float64)
+    expected = swish_loop(tokens.unsqueeze(1), parameters, ids, weights).squeeze(1)
+    actual = dense_hidden_experts(
+        tokens, *parameters, ids, weights, activation=torch.nn.functional.silu
+    )
+    torch.testing.assert_close(actual, expected)

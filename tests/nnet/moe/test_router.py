@@ -211,3 +211,21 @@ def test_context_is_not_used_without_a_context_dim():
     x = torch.randn(6, 7, 5)
     with_context = router(x, torch.randn(6, 7, 9))
     assert torch.equal(router(x).logits, with_context.logits)
+
+
+@pytest.mark.parametrize("top_k", [1, 3])
+def test_weights_that_are_not_renormalised_are_probabilities(top_k):
+    router = TopKRouter(6, 4, top_k, renormalize=False).double()
+    twin = TopKRouter(6, 4, top_k).double()
+    router.expert_bias[2] = 0.3
+    twin.load_state_dict(router.state_dict())
+    x = torch.randn(3, 7, 6, dtype=torch.float64)
+    routing, renormalised = router(x), twin(x)
+    assert torch.equal(routing.expert_ids, renormalised.expert_ids)
+    probability = routing.logits.softmax(1).gather(1, routing.expert_ids)
+    torch.testing.assert_close(routing.weights, probability)
+    torch.testing.assert_close(
+        renormalised.weights, probability / probability.sum(1, keepdim=True)
+    )
+    routing.weights.sum().backward()
+    assert router.token_projection.weight.grad.abs().sum() > 0
