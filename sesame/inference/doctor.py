@@ -36,6 +36,7 @@ EXTRAS = {
         "pystoi",
         "requests",
         "speechmos",
+        "torchmetrics",
     ),
     "plot": ("matplotlib", "scikit-learn"),
     "demo": ("gradio", "matplotlib"),

@@ -2,7 +2,8 @@
 
 from .metric_gan import discriminator_loss, generator_metric_loss, pesq_to_unit
 from .phase import anti_wrap, phase_losses
-from .routing import load_balance_loss, router_z_loss
+from .routing import load_balance_loss, router_z_loss, sequence_balance_loss
+from .separation import permutation_invariant, separation_loss, si_snr
 from .spectral import complex_loss, consistency_loss, magnitude_loss
 from .time import waveform_loss
 from .weighted_sum import weighted_sum
@@ -15,9 +16,13 @@ __all__ = [
     "generator_metric_loss",
     "load_balance_loss",
     "magnitude_loss",
+    "permutation_invariant",
     "pesq_to_unit",
     "phase_losses",
     "router_z_loss",
+    "separation_loss",
+    "sequence_balance_loss",
+    "si_snr",
     "waveform_loss",
     "weighted_sum",
 ]

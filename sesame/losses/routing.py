@@ -44,6 +44,60 @@ def load_balance_loss(logits: Tensor, expert_ids: Tensor) -> Tensor:
     return num_experts * torch.dot(share, probability)
 
 
+def sequence_balance_loss(
+    logits: Tensor, expert_ids: Tensor, num_utterances: int
+) -> Tensor:
+    """DeepSeekMoE's balance loss within each utterance, averaged over utterances.
+
+    ``sum_i f_i P_i`` with f_i the share of the utterance's assignments that expert i
+    got, times E, and P_i its mean router probability in the utterance. It is 1 for an
+    utterance with uniform probabilities or uniform load, and E when everything goes to
+    one expert; the gradient flows through P. One utterance gives ``load_balance_loss``.
+
+    Shape: logits (N, E), expert_ids (N, K) -> scalar.
+    Source: arXiv:2401.06066, eq. 12 to 14; deepseek-ai/deepseek-moe-16b-base,
+    modeling_deepseek.py (MoEGate with ``seq_aux``).
+
+    Arguments
+    ---------
+    logits : Tensor
+        Router logits, the N / num_utterances of an utterance next to each other.
+    expert_ids : Tensor
+        Experts chosen for each row of logits, int64 in [0, E).
+    num_utterances : int
+        Number of utterances, a divisor of N.
+
+    Returns
+    -------
+    Tensor
+        Scalar, float32 or float64.
+
+    Raises
+    ------
+    ValueError
+        If ``num_utterances`` is not a divisor of N.
+
+    Example
+    -------
+    >>> ids = torch.tensor([[0], [1], [0], [0]])
+    >>> sequence_balance_loss(torch.zeros(4, 2), ids, num_utterances=2)
+    tensor(1.)
+    """
+    num_rows, num_experts = logits.shape
+    if num_utterances < 1 or num_rows % num_utterances:
+        raise ValueError(
+            f"num_utterances ({num_utterances}) must be a divisor of N ({num_rows})"
+        )
+    # Over the first axis: the router lays logits out as (E, N) on a CPU.
+    probability = at_least_float32(logits).t().softmax(dim=0)
+    probability = probability.unflatten(1, (num_utterances, -1)).mean(dim=2)
+    # Not bincount, which waits for a GPU.
+    experts = torch.arange(num_experts, device=expert_ids.device)
+    chosen = experts[:, None, None] == expert_ids.reshape(num_utterances, -1)
+    load = num_experts * chosen.to(probability.dtype).mean(dim=2)
+    return (load * probability).sum() / num_utterances
+
+
 def router_z_loss(logits: Tensor) -> Tensor:
     """Mean squared log-sum-exp of the router logits; keeps them small.
 

@@ -29,7 +29,9 @@ from .report import (
 from .score import Pair, Score, check_estimate, check_pair, check_signal
 from .score_log import ScoreLog, evaluation_settings
 from .scoreq import scoreq
+from .sdr import sdr
 from .seed_table import SeedScore, format_seed_table, read_scores, seed_scores
+from .separation import SEPARATION_METRICS, best_order, score_separation
 from .si_sdr import si_sdr
 from .signals import align, resample
 from .stoi import estoi, stoi
@@ -40,6 +42,7 @@ __all__ = [
     "KNOWN_METRICS",
     "METRICS",
     "MODEL_FILES",
+    "SEPARATION_METRICS",
     "UNPAIRED_METRICS",
     "VARIANTS",
     "FolderScores",
@@ -50,6 +53,7 @@ __all__ = [
     "SeedScore",
     "Summary",
     "align",
+    "best_order",
     "check_estimate",
     "check_pair",
     "check_signal",
@@ -71,7 +75,9 @@ __all__ = [
     "resample",
     "score_pair",
     "score_pairs",
+    "score_separation",
     "scoreq",
+    "sdr",
     "seed_scores",
     "segmental",
     "si_sdr",

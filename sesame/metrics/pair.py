@@ -13,6 +13,7 @@ from .pesq import pesq_wb
 from .report import Row
 from .score import MAX_LENGTH_DIFFERENCE, Score, check_pair, check_signal
 from .scoreq import scoreq
+from .sdr import sdr
 from .si_sdr import si_sdr
 from .signals import MAX_RATE, MIN_RATE, align, resample
 from .stoi import estoi, stoi
@@ -21,7 +22,7 @@ from .utmos import utmos
 METRICS = ("pesq", "stoi", "estoi", "si_sdr", "ssnr", "csig", "cbak", "covl")
 COMPOSITE_METRICS = ("ssnr", "csig", "cbak", "covl", "llr", "wss")
 # These hear a signal at its own rate.
-SINGLE_METRICS = {"stoi": stoi, "estoi": estoi, "si_sdr": si_sdr}
+SINGLE_METRICS = {"stoi": stoi, "estoi": estoi, "si_sdr": si_sdr, "sdr": sdr}
 PAIRED_METRICS = ("pesq", *SINGLE_METRICS, *COMPOSITE_METRICS)
 UNPAIRED_METRICS = (*DNSMOS_METRICS, "distillmos", "utmos", "nisqa", "scoreq")
 KNOWN_METRICS = (*PAIRED_METRICS, *UNPAIRED_METRICS)

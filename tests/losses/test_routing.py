@@ -3,7 +3,11 @@
 import pytest
 import torch
 
-from sesame.losses import load_balance_loss, router_z_loss
+from sesame.losses.routing import (
+    load_balance_loss,
+    router_z_loss,
+    sequence_balance_loss,
+)
 
 
 def noise(*shape, seed=0, dtype=torch.float64):
@@ -119,3 +123,64 @@ def test_losses_are_computed_in_float32_for_half_precision_and_under_autocast():
         losses = load_balance_loss(logits, ids), router_z_loss(logits)
     assert losses == expected
     assert all(loss.dtype == torch.float32 for loss in losses)
+
+
+@pytest.mark.parametrize("top_k", [1, 2])
+def test_sequence_balance_is_the_mean_of_the_balance_of_each_utterance(top_k):
+    logits = noise(60, 4)
+    ids = choose(logits, top_k)
+    parts = zip(logits.split(20), ids.split(20), strict=True)
+    expected = torch.stack([load_balance_loss(*part) for part in parts]).mean()
+    torch.testing.assert_close(sequence_balance_loss(logits, ids, 3), expected)
+    torch.testing.assert_close(
+        sequence_balance_loss(logits, ids, 1), load_balance_loss(logits, ids)
+    )
+
+
+def test_sequence_balance_is_the_formula_of_its_source():
+    logits, num_experts, top_k, rows = noise(12, 3), 3, 2, 6
+    ids = choose(logits, top_k)
+    total = 0.0
+    for utterance in range(2):
+        mine = slice(utterance * rows, (utterance + 1) * rows)
+        for expert in range(num_experts):
+            count = (ids[mine] == expert).sum().item()
+            share = num_experts / (rows * top_k) * count
+            total += share * logits[mine].softmax(-1)[:, expert].mean().item() / 2
+    torch.testing.assert_close(sequence_balance_loss(logits, ids, 2).item(), total)
+
+
+def test_uniform_probabilities_cost_one_whatever_is_chosen():
+    ids = torch.randint(0, 12, (40, 2))
+    logits = torch.full((40, 12), 3.0, dtype=torch.float64)
+    torch.testing.assert_close(sequence_balance_loss(logits, ids, 4).item(), 1.0)
+
+
+def test_utterances_that_collapse_on_different_experts_are_not_balanced():
+    logits = torch.zeros(40, 2)
+    logits[:20, 0] = logits[20:, 1] = 100
+    ids = choose(logits, 1)
+    torch.testing.assert_close(load_balance_loss(logits, ids).item(), 1.0)
+    torch.testing.assert_close(sequence_balance_loss(logits, ids, 2).item(), 2.0)
+
+
+def test_sequence_balance_has_the_gradient_of_finite_differences():
+    logits = noise(6, 3).requires_grad_()
+    ids = choose(logits, 2)
+    assert torch.autograd.gradcheck(
+        lambda x: sequence_balance_loss(x, ids, 2), (logits,)
+    )
+
+
+def test_sequence_balance_widens_half_precision():
+    logits = noise(6, 3).bfloat16()
+    loss = sequence_balance_loss(logits, choose(logits, 1), 2)
+    assert loss.dtype == torch.float32
+
+
+@pytest.mark.parametrize("num_utterances", [0, 4])
+def test_utterances_must_divide_the_rows(num_utterances):
+    with pytest.raises(ValueError, match=rf"num_utterances \({num_utterances}\) must"):
+        sequence_balance_loss(
+            torch.zeros(6, 2), torch.zeros(6, 1, dtype=torch.int64), num_utterances
+        )
