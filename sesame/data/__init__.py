@@ -4,10 +4,13 @@ from sesame.data.audio import audio_info, list_audio, read_audio, resample
 from sesame.data.babble import babble, remove_silence
 from sesame.data.crops import RandomCrop, keyed_rng
 from sesame.data.dynamic_mixing import mixed_dataset
+from sesame.data.librimix import prepare_librimix
 from sesame.data.manifest import read_manifest, write_manifest
 from sesame.data.mixing import active_rms, mix_at_snr
 from sesame.data.pipelines import paired_dataset
 from sesame.data.segmental_snr import mix_at_segmental_snr, segmental_snr
+from sesame.data.separation import separation_batch, separation_dataset
+from sesame.data.speaker_mixing import speaker_mixture_dataset
 from sesame.data.speech_shaped_noise import speech_shaped_noise
 from sesame.data.vb_demandex import demandex_dataset
 from sesame.data.voicebank_demand import prepare_voicebank_demand
@@ -24,12 +27,16 @@ __all__ = [
     "mix_at_snr",
     "mixed_dataset",
     "paired_dataset",
+    "prepare_librimix",
     "prepare_voicebank_demand",
     "read_audio",
     "read_manifest",
     "remove_silence",
     "resample",
     "segmental_snr",
+    "separation_batch",
+    "separation_dataset",
+    "speaker_mixture_dataset",
     "speech_shaped_noise",
     "write_manifest",
 ]

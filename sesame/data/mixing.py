@@ -1,4 +1,4 @@
-"""Speech and noise added at a signal-to-noise ratio."""
+"""Signals added: speech and noise at a signal-to-noise ratio, talkers at levels."""
 
 from collections.abc import Sequence
 
@@ -6,6 +6,7 @@ import numpy as np
 
 FRAME_SECONDS = 0.02
 DYNAMIC_RANGE_DB = 40.0
+MAX_PEAK = 0.9
 
 
 def active_rms(waveform: np.ndarray, sample_rate: int) -> float:
@@ -96,6 +97,57 @@ def mix_at_snr(
     if peak > 1:
         noisy, clean = noisy / peak, clean / peak
     return noisy, clean
+
+
+def mix_at_levels(
+    sources: np.ndarray, levels_dbfs: Sequence[float], sample_rate: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Add sources, each at a level.
+
+    Shape: sources (J, L) -> mixture (L,), sources (J, L).
+
+    Arguments
+    ---------
+    sources : np.ndarray
+        Signals.
+    levels_dbfs : Sequence[float]
+        Level of each in the mixture: ``active_rms`` in dB re full scale.
+    sample_rate : int
+        Hz.
+
+    Returns
+    -------
+    tuple[np.ndarray, np.ndarray]
+        The mixture, and the sources as they are in it. If a sample of any of them
+        exceeds 0.9 (LibriMix's limit), all are scaled down by the same factor. A silent
+        source stays silent.
+
+    Raises
+    ------
+    ValueError
+        If there is not one level for each source.
+
+    Example
+    -------
+    >>> mixture, sources = mix_at_levels(np.ones((2, 320)), [-20.0, -40.0], 16000)
+    >>> sources[:, 0].round(3).tolist(), round(float(mixture[0]), 3)
+    ([0.1, 0.01], 0.11)
+    """
+    if len(levels_dbfs) != len(sources):
+        raise ValueError(
+            f"number of levels ({len(levels_dbfs)}) must be that of the sources "
+            f"({len(sources)})"
+        )
+    own = np.array([active_rms(source, sample_rate) for source in sources])
+    wanted = 10 ** (np.asarray(levels_dbfs, dtype=np.float64) / 20)
+    gains = np.divide(wanted, own, out=np.zeros_like(own), where=own > 0)
+    sources = sources * gains[:, None].astype(sources.dtype)
+    mixture = sources.sum(axis=0)
+    peak = max(np.abs(mixture).max(initial=0), np.abs(sources).max(initial=0))
+    if peak > MAX_PEAK:
+        scale = sources.dtype.type(MAX_PEAK / peak)
+        mixture, sources = mixture * scale, sources * scale
+    return mixture, sources
 
 
 def draw_snr(snr_db: Sequence[float], rng: np.random.Generator) -> float:

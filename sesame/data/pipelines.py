@@ -1,5 +1,6 @@
 """SpeechBrain data sets of (noisy, clean) pairs that lie on the disk."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -11,6 +12,68 @@ from sesame.data.crops import RandomCrop, tile
 from sesame.data.manifest import read_manifest
 
 OUTPUT_KEYS = ("id", "noisy_sig", "clean_sig")
+
+
+def read_aligned(
+    item_id: str,
+    paths: Sequence[str],
+    sample_rate: int,
+    crop: RandomCrop | None = None,
+) -> list[torch.Tensor]:
+    """Read signals that belong together, all at the same place.
+
+    Shape: -> (L,) each.
+
+    Arguments
+    ---------
+    item_id : str
+        Key of the crop.
+    paths : Sequence[str]
+        Files of equal length.
+    sample_rate : int
+        Hz, checked against the files.
+    crop : RandomCrop | None
+        Cuts a segment; ``None`` reads whole files.
+
+    Returns
+    -------
+    list[torch.Tensor]
+        float32, in the order of ``paths``.
+
+    Raises
+    ------
+    ValueError
+        If the files differ in length, are not at ``sample_rate``, or cannot be read.
+
+    Example
+    -------
+    >>> import numpy as np, soundfile
+    >>> path = str(getfixture("tmp_path") / "a.wav")
+    >>> soundfile.write(path, np.zeros(100), 16000)
+    >>> [len(signal) for signal in read_aligned("a", [path, path], 16000)]
+    [100, 100]
+    """
+    infos = [audio_info(path) for path in paths]
+    for path, info in zip(paths, infos, strict=True):
+        if info.sample_rate != sample_rate:
+            raise ValueError(
+                f"sample rate of {path} ({info.sample_rate} Hz) must be "
+                f"{sample_rate} Hz"
+            )
+        if info.num_samples != infos[0].num_samples:
+            raise ValueError(
+                f"{paths[0]} ({infos[0].num_samples} samples) and {path} "
+                f"({info.num_samples} samples) must have equal lengths"
+            )
+    start, stop = 0, infos[0].num_samples
+    length = stop
+    if crop is not None:
+        start, stop = crop.span(item_id, stop)
+        length = crop.length
+    return [
+        torch.from_numpy(tile(read_audio(path, None, start, stop - start), length))
+        for path in paths
+    ]
 
 
 class ReadPair:
@@ -66,28 +129,10 @@ class ReadPair:
             If the files differ in length, are not at ``sample_rate``, or cannot be
             read.
         """
-        infos = [audio_info(path) for path in (noisy_wav, clean_wav)]
-        for path, info in zip((noisy_wav, clean_wav), infos, strict=True):
-            if info.sample_rate != self.sample_rate:
-                raise ValueError(
-                    f"sample rate of {path} ({info.sample_rate} Hz) must be "
-                    f"{self.sample_rate} Hz"
-                )
-        if infos[0].num_samples != infos[1].num_samples:
-            raise ValueError(
-                f"{noisy_wav} ({infos[0].num_samples} samples) and {clean_wav} "
-                f"({infos[1].num_samples} samples) must have equal lengths"
-            )
-        start, stop = 0, infos[0].num_samples
-        length = stop
-        if self.crop is not None:
-            start, stop = self.crop.span(item_id, stop)
-            length = self.crop.length
-        noisy, clean = (
-            tile(read_audio(path, None, start, stop - start), length)
-            for path in (noisy_wav, clean_wav)
+        noisy, clean = read_aligned(
+            item_id, (noisy_wav, clean_wav), self.sample_rate, self.crop
         )
-        return torch.from_numpy(noisy), torch.from_numpy(clean)
+        return noisy, clean
 
 
 def paired_dataset(

@@ -56,3 +56,34 @@ def shared_audio():
     if not folder.is_dir():
         pytest.skip("no folder ../shared/data with real audio")
     return folder
+
+
+@pytest.fixture
+def librimix(tmp_path):
+    """Factory of a small LibriMix as its scripts write it; gives its outer folder."""
+
+    def make(
+        num_speakers=2, rate=16_000, mode="min", sets=("train-100", "dev", "test")
+    ):
+        outer = tmp_path / "storage"
+        root = outer / f"Libri{num_speakers}Mix" / f"wav{rate // 1000}k" / mode
+        rng = np.random.default_rng(0)
+        (root / "metadata").mkdir(parents=True)
+        for name in sets:
+            lengths = {"1-1-1_2-2-2": 4000, "3-3-3_4-4-4": 5000}
+            for item_id, length in lengths.items():
+                parts = 0.05 * rng.standard_normal((num_speakers + 1, length))
+                signals = {f"s{j + 1}": parts[j] for j in range(num_speakers)}
+                signals |= {"noise": parts[-1], "mix_clean": parts[:-1].sum(axis=0)}
+                signals["mix_both"] = parts.sum(axis=0)
+                for part, signal in signals.items():
+                    path = root / name / part / f"{item_id}.wav"
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    soundfile.write(path, signal, rate)
+            for task in ("mix_clean", "mix_both"):
+                rows = [f"{i},/gone/{i}.wav,{n}" for i, n in lengths.items()]
+                text = "\n".join(["mixture_ID,mixture_path,length", *rows])
+                (root / "metadata" / f"mixture_{name}_{task}.csv").write_text(text)
+        return outer
+
+    return make

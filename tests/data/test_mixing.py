@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sesame.data.mixing import active_rms, draw_snr, mix_at_snr
+from sesame.data.mixing import active_rms, draw_snr, mix_at_levels, mix_at_snr
 
 RATE = 16_000
 
@@ -113,3 +113,41 @@ def test_two_values_are_a_range():
     assert -5 <= min(values) < -4.5 and 14.5 < max(values) <= 15
     assert len(set(values)) == 1000
     assert np.mean(values) == pytest.approx(5, abs=0.8)
+
+
+@given(st.lists(st.floats(-60, -20), min_size=1, max_size=4), st.integers(0, 99))
+def test_sources_get_their_levels_and_add_up(levels, seed):
+    scales = 10 ** np.random.default_rng(seed).uniform(-3, 1, len(levels))
+    sources = np.stack([noise(i, 1600, s) for i, s in enumerate(scales)])
+    mixture, scaled = mix_at_levels(sources, levels, RATE)
+    found = [20 * np.log10(active_rms(source, RATE)) for source in scaled]
+    np.testing.assert_allclose(found, levels, atol=0.01)
+    np.testing.assert_allclose(mixture, scaled.sum(axis=0), atol=1e-6)
+    assert mixture.dtype == scaled.dtype == np.float32
+
+
+def test_loud_sources_are_scaled_down_together():
+    sources = np.stack([noise(0), noise(1)])
+    mixture, scaled = mix_at_levels(sources, [0.0, -6.0], RATE)
+    peak = max(np.abs(mixture).max(), np.abs(scaled).max())
+    assert peak == pytest.approx(0.9, abs=1e-5)
+    ratio = active_rms(scaled[0], RATE) / active_rms(scaled[1], RATE)
+    assert 20 * np.log10(ratio) == pytest.approx(6.0, abs=0.01)
+
+
+def test_sources_that_cancel_are_kept_below_full_scale_too():
+    mixture, scaled = mix_at_levels(np.stack([noise(0), -noise(0)]), [0.0, 0.0], RATE)
+    assert np.abs(scaled).max() == pytest.approx(0.9, abs=1e-5)
+    np.testing.assert_allclose(mixture, 0, atol=1e-6)
+
+
+def test_a_silent_source_stays_silent():
+    sources = np.stack([noise(0), np.zeros(RATE, "f")])
+    mixture, scaled = mix_at_levels(sources, [-20.0, -20.0], RATE)
+    assert not scaled[1].any()
+    np.testing.assert_array_equal(mixture, scaled[0])
+
+
+def test_every_source_needs_a_level():
+    with pytest.raises(ValueError, match=r"levels \(1\) must be that of the sources"):
+        mix_at_levels(np.zeros((2, 10), "f"), [0.0], RATE)
