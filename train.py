@@ -31,7 +31,8 @@ def main():
         hyperparams_to_save=hparams_file,
         overrides=overrides,
     )
-    run_on_main(hparams["prepare_data"])
+    if "prepare_data" in hparams:
+        run_on_main(hparams["prepare_data"])
     brain = hparams["brain"](
         modules=hparams["modules"],
         hparams=hparams,

@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from sesame.data.mini_librimix import make_mini_librimix
+
 ROOT = Path(__file__).resolve().parent.parent
 RECIPE = ROOT / "recipes" / "VoicebankDEMAND" / "sesame"
 TINY = {
@@ -26,11 +28,13 @@ TINY = {
     '"moe_blocks": [0], "num_experts": 2, "noise_context_dim": 2}',
     "discriminator": '{"channels": 2}',
 }
-SYSTEMS = sorted(
-    path.stem
-    for path in (ROOT / "hparams").glob("*.yaml")
+PUBLISHED = [
+    path
+    for path in sorted((ROOT / "hparams").glob("*.yaml"))
     if not path.stem.endswith(("_mini", "_small", "_demandex"))
-)
+]
+SEPARATORS = [p.stem for p in PUBLISHED if "SeparationBrain" in p.read_text()]
+SYSTEMS = [path.stem for path in PUBLISHED if path.stem not in SEPARATORS]
 ONE_STEP = ("--debug", "--debug_persistently", "--debug_batches=1", "--debug_epochs=1")
 
 
@@ -109,6 +113,52 @@ def test_every_system_learns_at_reduced_width(system, minibank, tmp_path):
     assert scores["si_sdr"]["n_scored"] == scores["si_sdr"]["n_total"] == 10
     if "moe_blocks:" in text:
         assert "train load_balance" in log
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("system", SEPARATORS)
+def test_every_separator_learns_at_reduced_width(system, minibank, tmp_path):
+    run = _train(
+        file=f"hparams/{system}.yaml",
+        data_folder=make_mini_librimix(minibank, tmp_path),
+        output_folder=tmp_path / "out",
+        number_of_epochs=2,
+        steps_per_epoch=20,
+        segment_length=8000,
+        batch_size=2,
+        num_workers=0,
+        pesq_workers=0,
+        lr_schedule="{warmup_steps: 5}",
+        test_metrics="[si_sdr, si_sdri]",
+        generator='{"channels": 8, "num_blocks": 1}',
+    )
+    assert run.returncode == 0, run.stderr[-3000:]
+    log = (tmp_path / "out" / "train_log.txt").read_text()
+    losses = [float(value) for value in re.findall(r"train loss: ([-+.\de]+)", log)]
+    assert len(losses) == 2 and losses[1] < losses[0], log
+    assert "skipped" not in log and "valid si_sdri" in log
+    assert ("train balance" in log) == (system == "tf_moe")
+    scores = json.loads((tmp_path / "out" / "test_scores.json").read_text())
+    assert scores["si_sdri"]["n_scored"] == scores["si_sdri"]["n_total"] == 10
+    for source in ("s1", "s2"):
+        written = (tmp_path / "out" / "separated_wavs" / source).iterdir()
+        assert sorted(path.stem for path in written) == _ids(tmp_path / "out")
+
+
+@pytest.mark.slow
+def test_separation_needs_no_corpus_on_the_disk(tmp_path):
+    run = _train(
+        *ONE_STEP,
+        folder=ROOT / "recipes" / "LibriMix" / "sesame",
+        file="hparams/tf_moe_mini.yaml",
+        data_folder=ROOT / "data" / "minibank",
+        output_folder=tmp_path,
+        pesq_workers=0,
+    )
+    assert run.returncode == 0, run.stderr[-3000:]
+    scores = json.loads((tmp_path / "test_scores.json").read_text())
+    for name in ("si_sdr", "si_sdri", "sdr", "sdri", "pesq", "stoi"):
+        assert scores[name]["n_scored"] == scores[name]["n_total"] == 1
 
 
 @pytest.mark.slow

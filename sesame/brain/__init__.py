@@ -5,13 +5,19 @@ from sesame.brain.enhancement import EnhancementBrain
 from sesame.brain.optimization import (
     exponential_moving_average,
     gradient_step,
+    warmup_then_cosine,
     warmup_then_decay,
+    weight_decay_groups,
 )
+from sesame.brain.separation import SeparationBrain
 
 __all__ = [
     "EnhancementBrain",
     "FallbackCheckpointer",
+    "SeparationBrain",
     "exponential_moving_average",
     "gradient_step",
+    "warmup_then_cosine",
     "warmup_then_decay",
+    "weight_decay_groups",
 ]

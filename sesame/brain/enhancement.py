@@ -1,11 +1,14 @@
 """Training, validation and test of magnitude-and-phase enhancement networks."""
 
+from pathlib import Path
+
 import speechbrain as sb
 import torch
 from speechbrain.dataio.batch import PaddedBatch
 from speechbrain.utils.checkpoints import Checkpointer
 
 from sesame.brain.delayed_pesq import DelayedPESQ
+from sesame.brain.scoring import write_wav
 from sesame.brain.training import SystemBrain
 from sesame.features import enhance_waveform, normalize, rms
 from sesame.losses import (
@@ -208,13 +211,41 @@ class EnhancementBrain(SystemBrain):
             loss = self.compute_objectives(predictions, batch, sb.Stage.TRAIN)
             self._backward(loss)
         if should_step:
-            stepped = self.take_step("generator")
-            self.routing.finish_step(update_bias=stepped)
-            if stepped:
-                self.ema.update_parameters(self.hparams.generator)
-            self.optimizer_step += 1
+            self.step_generator()
         self.on_fit_batch_end(batch, predictions, loss, should_step)
         return loss.detach().cpu()
+
+    def score_utterances(
+        self, enhanced: list[torch.Tensor], batch: PaddedBatch, stage: sb.Stage
+    ) -> torch.Tensor:
+        """Hands enhanced utterances to the metrics; the test also writes them.
+
+        Arguments
+        ---------
+        enhanced : list[torch.Tensor]
+            Waveforms (1, L), each of its own length.
+        batch : PaddedBatch
+            The batch they come from.
+        stage : sb.Stage
+            Validation or test.
+
+        Returns
+        -------
+        torch.Tensor
+            Mean absolute error of the waveforms, scalar.
+        """
+        errors = []
+        for i, estimate in enumerate(enhanced):
+            length = estimate.shape[-1]
+            clean = batch.clean_sig.data[i, :length]
+            noisy = batch.noisy_sig.data[i, :length]
+            errors.append((estimate[0] - clean).abs().mean())
+            signals = [s.float().cpu().numpy() for s in (estimate[0], clean, noisy)]
+            self.scores.add(batch.id[i], *signals)
+            if stage == sb.Stage.TEST:
+                path = Path(self.hparams.enhanced_folder) / f"{batch.id[i]}.wav"
+                write_wav(path, signals[0], self.hparams.sample_rate)
+        return torch.stack(errors).mean()
 
     def _backward(self, loss):
         (loss / self.grad_accumulation_factor).backward()

@@ -1,8 +1,18 @@
-"""Optimiser steps that are clipped over all groups and skipped when not finite."""
+"""Optimiser steps, schedules of the learning rate, groups, averaged weights."""
+
+import math
 
 import torch
 
-__all__ = ["exponential_moving_average", "gradient_step", "warmup_then_decay"]
+from sesame.nnet.moe import TopKRouter
+
+__all__ = [
+    "exponential_moving_average",
+    "gradient_step",
+    "warmup_then_cosine",
+    "warmup_then_decay",
+    "weight_decay_groups",
+]
 
 
 def gradient_step(optimizer: torch.optim.Optimizer, max_grad_norm: float) -> bool:
@@ -77,6 +87,87 @@ def warmup_then_decay(
     if step < warmup_steps:
         return (step + 1) / warmup_steps
     return decay ** ((step - warmup_steps) / decay_steps)
+
+
+def warmup_then_cosine(
+    step: int, warmup_steps: int, total_steps: int, final: float
+) -> float:
+    """Learning-rate factor: linear warm-up, then half a cosine down to a last value.
+
+    Source: arXiv:1608.03983 without restarts.
+
+    Arguments
+    ---------
+    step : int
+        Optimiser steps taken so far, from 0.
+    warmup_steps : int
+        Steps until the factor reaches 1; 0: no warm-up.
+    total_steps : int
+        Steps of the whole run, more than ``warmup_steps``; from then on the factor
+        stays at ``final``.
+    final : float
+        Last factor, in [0, 1].
+
+    Returns
+    -------
+    float
+        Factor in [final, 1] of the base learning rate, less only in the warm-up.
+
+    Raises
+    ------
+    ValueError
+        If the run is not longer than its warm-up.
+
+    Example
+    -------
+    >>> [round(warmup_then_cosine(s, 4, 24, 0.1), 3) for s in (0, 3, 4, 14, 24, 99)]
+    [0.25, 1.0, 1.0, 0.55, 0.1, 0.1]
+    """
+    if total_steps <= warmup_steps:
+        raise ValueError(
+            f"total_steps ({total_steps}) must be above warmup_steps ({warmup_steps})"
+        )
+    if step < warmup_steps:
+        return (step + 1) / warmup_steps
+    part = min(1.0, (step - warmup_steps) / (total_steps - warmup_steps))
+    return final + (1 - final) * (1 + math.cos(math.pi * part)) / 2
+
+
+def weight_decay_groups(module: torch.nn.Module) -> list[dict]:
+    """Parameter groups of an optimiser that keep weight decay to weights.
+
+    Biases, also those stacked over experts, the vectors of normalisations and the
+    routers do not decay.
+
+    Arguments
+    ---------
+    module : torch.nn.Module
+        Network whose parameters are grouped.
+
+    Returns
+    -------
+    list[dict]
+        Two groups; the second has ``weight_decay`` 0. One without parameters is left
+        out.
+
+    Example
+    -------
+    >>> net = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.LayerNorm(4))
+    >>> [len(group["params"]) for group in weight_decay_groups(net)]
+    [1, 3]
+    """
+    routers = {
+        parameter
+        for part in module.modules()
+        if isinstance(part, TopKRouter)
+        for parameter in part.parameters()
+    }
+    decaying, others = [], []
+    for name, parameter in module.named_parameters():
+        exempt = parameter.ndim < 2 or name.endswith("bias") or parameter in routers
+        (others if exempt else decaying).append(parameter)
+    groups = [{"params": decaying}, {"params": others, "weight_decay": 0.0}]
+    return [group for group in groups if group["params"]]
 
 
 def exponential_moving_average(module: torch.nn.Module, decay: float):

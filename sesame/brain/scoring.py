@@ -10,7 +10,13 @@ import torch
 from torch.utils.data import Dataset
 
 from sesame.brain.workers import WorkerPool, rank_and_world
-from sesame.metrics import format_table, score_pair, summarize, write_scores
+from sesame.metrics import (
+    format_table,
+    score_pair,
+    score_separation,
+    summarize,
+    write_scores,
+)
 
 __all__ = ["EvaluationScores", "as_stored", "shard_loader_options", "write_wav"]
 
@@ -44,7 +50,7 @@ def shard_loader_options(dataset: Dataset, options: dict) -> dict:
 
 
 class EvaluationScores:
-    """Collects enhanced utterances and scores them in worker processes.
+    """Collects enhanced or separated utterances and scores them in worker processes.
 
     Arguments
     ---------
@@ -53,7 +59,7 @@ class EvaluationScores:
     sample_rate : int
         Hz.
     metrics : tuple[str, ...]
-        Names as in ``sesame.metrics``.
+        Names that ``score_pair`` knows, of mixtures ``score_separation``.
     composite_variant : str
         ``loizou`` or ``cmgan``.
     with_noisy : bool
@@ -100,16 +106,41 @@ class EvaluationScores:
         noisy : np.ndarray
             Input (L,).
         """
-        signals = {"enhanced": as_stored(enhanced, self.sample_rate), "noisy": noisy}
+        self._submit(
+            name, as_stored(enhanced, self.sample_rate), noisy, score_pair, clean
+        )
+
+    def add_separated(
+        self,
+        name: str,
+        estimates: np.ndarray,
+        targets: np.ndarray,
+        mixture: np.ndarray,
+    ) -> None:
+        """Starts scoring one separated mixture.
+
+        The scores of the input are those of the mixture in the place of every source.
+
+        Arguments
+        ---------
+        name : str
+            Its identifier.
+        estimates : np.ndarray
+            Separated signals (J, L), in any order.
+        targets : np.ndarray
+            Sources (J, L).
+        mixture : np.ndarray
+            Input (L,).
+        """
+        stored = as_stored(estimates, self.sample_rate)
+        unprocessed = np.broadcast_to(mixture, targets.shape)
+        self._submit(name, stored, unprocessed, score_separation, targets, mixture)
+
+    def _submit(self, name, output, given, function, *references):
+        signals = {"enhanced": output, "noisy": given}
+        settings = self.sample_rate, self.metrics, self.composite_variant
         for kind in self.kinds:
-            job = self.pool.submit(
-                score_pair,
-                signals[kind],
-                clean,
-                self.sample_rate,
-                self.metrics,
-                self.composite_variant,
-            )
+            job = self.pool.submit(function, signals[kind], *references, *settings)
             self._pending.append((kind, name, job))
 
     def gather(self) -> dict:
@@ -172,7 +203,7 @@ def as_stored(waveform: np.ndarray, sample_rate: int) -> np.ndarray:
     Rounding to 16 bits fills digital silence with noise, which moves CSIG by up to a
     hundredth.
 
-    Shape: waveform (L,) -> (L,).
+    Shape: waveform (L,) or (J, L) -> the same.
 
     Arguments
     ---------
@@ -192,9 +223,9 @@ def as_stored(waveform: np.ndarray, sample_rate: int) -> np.ndarray:
     array([0.5      , 0.9999695], dtype=float32)
     """
     file = io.BytesIO()
-    soundfile.write(file, waveform, sample_rate, subtype="PCM_16", format="WAV")
+    soundfile.write(file, waveform.T, sample_rate, subtype="PCM_16", format="WAV")
     file.seek(0)
-    return soundfile.read(file, dtype="float32")[0]
+    return soundfile.read(file, dtype="float32")[0].T
 
 
 def write_wav(path: Path, waveform: np.ndarray, sample_rate: int) -> None:

@@ -1,7 +1,7 @@
 """What training runs of all systems share: set-up, stages, logs, checkpoints."""
 
 import logging
-from pathlib import Path
+from collections.abc import Iterable
 
 import speechbrain as sb
 import torch
@@ -15,7 +15,7 @@ from tqdm import tqdm
 from sesame.brain.epoch_statistics import EpochStatistics
 from sesame.brain.optimization import exponential_moving_average, gradient_step
 from sesame.brain.routing_monitor import RoutingMonitor
-from sesame.brain.scoring import EvaluationScores, shard_loader_options, write_wav
+from sesame.brain.scoring import EvaluationScores, shard_loader_options
 from sesame.brain.workers import WorkerPool, rank_and_world
 
 __all__ = ["SystemBrain"]
@@ -123,12 +123,8 @@ class SystemBrain(sb.Brain):
         """Makes the optimisers and schedules; all are part of checkpoints."""
         self.optimizers_dict = {}
         for name, module in self.modules.items():
-            split = self.remove_vector_weight_decay
-            parameters = (
-                rm_vector_weight_decay(module) if split else module.parameters()
-            )
             make_optimizer = getattr(self.hparams, f"{name}_optimizer")
-            self.optimizers_dict[name] = make_optimizer(parameters)
+            self.optimizers_dict[name] = make_optimizer(self.parameter_groups(module))
         self.schedules = {
             name: torch.optim.lr_scheduler.LambdaLR(optimizer, self.hparams.lr_schedule)
             for name, optimizer in self.optimizers_dict.items()
@@ -140,6 +136,25 @@ class SystemBrain(sb.Brain):
                     f"{name}_schedule": self.schedules[name],
                 }
             )
+
+    def parameter_groups(
+        self, module: torch.nn.Module
+    ) -> Iterable[torch.nn.Parameter] | list[dict]:
+        """What the optimiser of a module is made with.
+
+        Arguments
+        ---------
+        module : torch.nn.Module
+            One of ``modules``.
+
+        Returns
+        -------
+        Iterable[torch.nn.Parameter] | list[dict]
+            Its parameters, or groups of them with options of their own.
+        """
+        if self.remove_vector_weight_decay:
+            return rm_vector_weight_decay(module)
+        return module.parameters()
 
     def make_dataloader(
         self,
@@ -153,7 +168,7 @@ class SystemBrain(sb.Brain):
         Arguments
         ---------
         dataset : Dataset
-            Pairs of noisy and clean utterances.
+            The whole set.
         stage : sb.Stage
             The training set keeps SpeechBrain's own sampling.
         ckpt_prefix : str | None
@@ -216,17 +231,32 @@ class SystemBrain(sb.Brain):
                 )
         return stepped
 
+    def step_generator(self) -> bool:
+        """Ends a window of micro-batches: weights, biases of experts, average.
+
+        Returns
+        -------
+        bool
+            Whether the step was taken.
+        """
+        stepped = self.take_step("generator")
+        self.routing.finish_step(update_bias=stepped)
+        if stepped:
+            self.ema.update_parameters(self.hparams.generator)
+        self.optimizer_step += 1
+        return stepped
+
     def on_fit_batch_end(
         self,
         batch: PaddedBatch,
-        outputs: dict[str, torch.Tensor],
+        outputs: dict[str, torch.Tensor] | torch.Tensor,
         loss: torch.Tensor,
         should_step: bool,
     ) -> None:
         """Shows the state of training below the progress bar, which has the loss."""
         if self.status_line is not None and should_step:
             means = self.statistics.means()
-            shown = ("discriminator", "metric", "pesq")
+            shown = ("discriminator", "metric", "pesq", "si_snr")
             text = ", ".join(f"{k} {means[k]:.3f}" for k in shown if k in means)
             imbalance = self.routing.current_imbalance()
             if imbalance == imbalance:
@@ -325,38 +355,6 @@ class SystemBrain(sb.Brain):
         logger.info("Evaluating the checkpoint of epoch: %s", self.loaded_epoch)
 
     # ------------------------------------------------------------------ parts
-
-    def score_utterances(
-        self, enhanced: list[torch.Tensor], batch: PaddedBatch, stage: sb.Stage
-    ) -> torch.Tensor:
-        """Hands enhanced utterances to the metrics; the test also writes them.
-
-        Arguments
-        ---------
-        enhanced : list[torch.Tensor]
-            Waveforms (1, L), each of its own length.
-        batch : PaddedBatch
-            The batch they come from.
-        stage : sb.Stage
-            Validation or test.
-
-        Returns
-        -------
-        torch.Tensor
-            Mean absolute error of the waveforms, scalar.
-        """
-        errors = []
-        for i, estimate in enumerate(enhanced):
-            length = estimate.shape[-1]
-            clean = batch.clean_sig.data[i, :length]
-            noisy = batch.noisy_sig.data[i, :length]
-            errors.append((estimate[0] - clean).abs().mean())
-            signals = [s.float().cpu().numpy() for s in (estimate[0], clean, noisy)]
-            self.scores.add(batch.id[i], *signals)
-            if stage == sb.Stage.TEST:
-                path = Path(self.hparams.enhanced_folder) / f"{batch.id[i]}.wav"
-                write_wav(path, signals[0], self.hparams.sample_rate)
-        return torch.stack(errors).mean()
 
     def _finish_training_epoch(self, loss, epoch):
         if self.status_line is not None:

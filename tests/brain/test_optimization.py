@@ -10,8 +10,11 @@ from hypothesis import strategies as st
 from sesame.brain.optimization import (
     exponential_moving_average,
     gradient_step,
+    warmup_then_cosine,
     warmup_then_decay,
+    weight_decay_groups,
 )
+from sesame.nnet.moe import MoEFeedForward
 
 
 def _two_groups(first=(3.0, 0.0), second=(0.0, 4.0)):
@@ -94,6 +97,71 @@ def test_the_rate_falls_by_the_decay_per_decay_steps(warmup, decay, steps):
 def test_the_warm_up_is_linear_and_never_zero():
     factors = [warmup_then_decay(step, 4, 0.5, 10) for step in range(5)]
     assert factors == [0.25, 0.5, 0.75, 1.0, 1.0]
+
+
+@given(
+    st.integers(0, 12_000),
+    st.integers(0, 2000),
+    st.integers(1, 9000),
+    st.floats(0.0, 1.0),
+)
+def test_the_cosine_rises_then_falls_to_its_last_value(step, warmup, rest, final):
+    total = warmup + rest
+    now, then = (warmup_then_cosine(s, warmup, total, final) for s in (step, step + 1))
+    assert 0 <= now <= 1 + 1e-12
+    assert then >= now if step + 1 <= warmup else then <= now + 1e-12
+    if step >= total:
+        assert now == pytest.approx(final)
+
+
+@given(st.integers(0, 100), st.integers(1, 1000), st.floats(0.0, 1.0))
+def test_the_cosine_is_half_way_down_in_the_middle_and_flat_at_both_ends(
+    warmup, half, final
+):
+    def at(step):
+        return warmup_then_cosine(warmup + step, warmup, warmup + 2 * half, final)
+
+    assert at(0) == 1
+    assert at(half) == pytest.approx((1 + final) / 2)
+    for step in range(0, half, max(1, half // 7)):
+        assert at(step) + at(2 * half - step) == pytest.approx(1 + final)
+
+
+def test_the_warm_up_before_the_cosine_is_linear_and_never_zero():
+    factors = [warmup_then_cosine(step, 4, 10, 0.0) for step in range(5)]
+    assert factors == [0.25, 0.5, 0.75, 1.0, 1.0]
+
+
+@pytest.mark.parametrize("total", [0, 7, 8])
+def test_a_run_that_ends_within_its_warm_up_is_refused(total):
+    with pytest.raises(ValueError, match=rf"total_steps \({total}\) must be above"):
+        warmup_then_cosine(0, 8, total, 0.0)
+
+
+# ----------------------------------------------------------------- groups
+
+
+def test_weights_decay_and_biases_norms_and_routers_do_not():
+    network = torch.nn.Sequential(
+        torch.nn.Conv1d(4, 4, 3),
+        torch.nn.GroupNorm(1, 4),
+        MoEFeedForward(4, 3, 1, expert_hidden_dim=5),
+    )
+    decaying, others = weight_decay_groups(network)
+    assert "weight_decay" not in decaying and others["weight_decay"] == 0
+    names = {parameter: name for name, parameter in network.named_parameters()}
+    together = [*decaying["params"], *others["params"]]
+    assert len(together) == len(names) and set(together) == set(names)
+    kept = {names[parameter] for parameter in decaying["params"]}
+    assert {"0.weight", "2.experts.weight", "2.experts.hidden_weight"} <= kept
+    free = {names[parameter] for parameter in others["params"]}
+    assert {"0.bias", "1.weight", "1.bias", "2.experts.bias"} <= free
+    assert {"2.experts.hidden_bias", "2.router.token_projection.weight"} <= free
+
+
+def test_a_group_without_parameters_is_left_out():
+    (group,) = weight_decay_groups(torch.nn.LayerNorm(3))
+    assert group["weight_decay"] == 0 and len(group["params"]) == 2
 
 
 # ----------------------------------------------------------------- average

@@ -17,7 +17,7 @@ from sesame.brain.scoring import (
     write_wav,
 )
 from sesame.brain.workers import WorkerPool
-from sesame.metrics import score_pair
+from sesame.metrics import score_pair, score_separation
 
 SAMPLE_RATE = 16_000
 METRICS = ("pesq", "si_sdr")
@@ -143,6 +143,27 @@ def test_workers_that_die_cost_their_scores_and_say_why(signals, tmp_path):
     assert "killed by the system" in (tmp_path / "test_scores.csv").read_text()
 
 
+def test_mixtures_have_the_scores_of_their_sources(signals, tmp_path):
+    metrics = ("si_sdri", "stoi")
+    scores = EvaluationScores(WorkerPool(0), SAMPLE_RATE, metrics, "loizou", True)
+    targets = np.stack([clean for _, clean, _ in signals.values()])
+    mixture = targets.sum(0)
+    estimates = targets[[2, 0, 1]] + 0.1 * mixture
+    scores.add_separated("a", estimates, targets, mixture)
+    summary = scores.gather()
+    scores.write(tmp_path)
+    for estimate, name in (
+        (as_stored(estimates, SAMPLE_RATE), "test"),
+        (None, "noisy"),
+    ):
+        given = np.stack([mixture] * 3) if estimate is None else estimate
+        row = score_separation(given, targets, mixture, SAMPLE_RATE, metrics)
+        written = json.loads((tmp_path / f"{name}_scores.json").read_text())
+        for metric in metrics:
+            assert written[metric]["mean"] == pytest.approx(row[metric])
+    assert summary["si_sdri"]["mean"] > 5
+
+
 def test_nothing_to_score_is_nan(tmp_path):
     scores = _scores()
     assert math.isnan(scores.gather()["pesq"]["mean"])
@@ -157,6 +178,13 @@ def test_wav_files_are_16_bit_and_saturate_instead_of_wrapping(tmp_path):
     assert sample_rate == SAMPLE_RATE
     assert soundfile.info(path).subtype == "PCM_16"
     np.testing.assert_allclose(waveform, [0.0, 0.5, 1.0, -1.0], atol=2**-15)
+
+
+def test_channels_are_rounded_as_files_of_their_own():
+    waveforms = np.random.default_rng(0).uniform(-1.2, 1.2, (3, 500))
+    stored = as_stored(waveforms, SAMPLE_RATE)
+    for waveform, channel in zip(waveforms, stored, strict=True):
+        np.testing.assert_array_equal(as_stored(waveform, SAMPLE_RATE), channel)
 
 
 def test_what_is_scored_is_what_the_file_holds(tmp_path):
