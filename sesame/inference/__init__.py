@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .file_enhancement import FileReport
     from .model_folder import load_model_folder, save_model_folder
     from .routing import ExpertMap, expert_maps
+    from .separator import Separator
     from .speechbrain_interface import SesameEnhancement
     from .training_run import convert_run
 
@@ -26,6 +27,7 @@ __all__ = [
     "Enhancer",
     "ExpertMap",
     "FileReport",
+    "Separator",
     "SesameEnhancement",
     "convert_run",
     "expert_maps",
@@ -42,6 +44,7 @@ _MODULES = {
     "Enhancer": "enhancer",
     "ExpertMap": "routing",
     "FileReport": "file_enhancement",
+    "Separator": "separator",
     "SesameEnhancement": "speechbrain_interface",
     "convert_run": "training_run",
     "expert_maps": "routing",

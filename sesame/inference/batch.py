@@ -1,15 +1,14 @@
-"""Many files: what is enhanced into what, one after the other, and what came of it."""
+"""Many files: one after the other, and what came of it."""
 
-import os
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from glob import has_magic
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from .audio_files import new_file
-from .audio_search import FOREIGN_SUFFIXES, UsageError, find_audio, is_audio, read_list
+from .audio_search import FOREIGN_SUFFIXES, UsageError
+from .batch_plan import Job, Plan, plan_jobs
 from .file_enhancement import FileReport
 
 __all__ = [
@@ -24,47 +23,6 @@ __all__ = [
 ]
 
 FAILURES_FILE = re.compile(r"failed(?:\.(\d+))?\.txt")
-LIST_PREFIX = "@"
-
-
-class Job(NamedTuple):
-    """One file to enhance.
-
-    Arguments
-    ---------
-    source : Path
-        Noisy file.
-    target : Path
-        File to make.
-
-    Example
-    -------
-    >>> Job(Path("a.wav"), Path("out/a.wav")).target.name
-    'a.wav'
-    """
-
-    source: Path
-    target: Path
-
-
-class Plan(NamedTuple):
-    """All work of a call.
-
-    Arguments
-    ---------
-    jobs : list[Job]
-        Sorted, so that every process of a sharded run has the same list.
-    folder : Path | None
-        Where the results go; ``None`` where the call names one file.
-
-    Example
-    -------
-    >>> Plan([], Path("out")).folder.name
-    'out'
-    """
-
-    jobs: list[Job]
-    folder: Path | None
 
 
 class Outcome(NamedTuple):
@@ -75,9 +33,10 @@ class Outcome(NamedTuple):
     source : Path
         Noisy file.
     target : Path
-        Enhanced file.
+        Its result, of several the first.
     status : str
-        "enhanced", "skipped" (the target was there) or "failed".
+        "enhanced" or another word for done, "skipped" (the target was there) or
+        "failed".
     error : str
         Why it failed, one line.
     seconds : float
@@ -113,77 +72,13 @@ class Outcome(NamedTuple):
         return self.wall_seconds / self.seconds if self.seconds else None
 
 
-def plan_jobs(
-    inputs: Sequence[str], output: str | None = None, lists: Sequence[str] = ()
-) -> Plan:
-    """Finds the files to enhance and where their results go.
-
-    Folders are searched to any depth for names with the suffix of an audio format, and
-    keep their tree; links to folders are not followed, hidden files are left out, and
-    so is what lies in ``output``. Patterns keep the tree below their first wildcard,
-    lists the paths they hold. A path that does not exist is planned, and fails then.
-
-    Arguments
-    ---------
-    inputs : Sequence[str]
-        Files, folders, patterns such as ``calls/**/*.wav``, and ``@FILE`` for a list.
-    output : str | None
-        Folder of the results. With a single file it may be a file, which has a suffix;
-        ``None`` then is ``NAME_enhanced.SUFFIX`` beside it.
-    lists : Sequence[str]
-        Text files with an input per line, relative to the folder of the list.
-
-    Returns
-    -------
-    Plan
-        One job or more.
-
-    Raises
-    ------
-    UsageError
-        If an input leads to no file, or if several inputs lack a folder for results.
-    ValueError
-        If two inputs lead to one result, or a result would replace an input or leave
-        ``output``.
-
-    Example
-    -------
-    >>> folder = getfixture("tmp_path")
-    >>> for name in ("a.wav", "b/a.wav", "b/notes.txt"):
-    ...     (folder / name).parent.mkdir(exist_ok=True)
-    ...     (folder / name).touch()
-    >>> plan = plan_jobs([str(folder)], str(folder / "out"))
-    >>> [job.target.relative_to(plan.folder).as_posix() for job in plan.jobs]
-    ['a.wav', 'b/a.wav']
-    """
-    lists = [*lists, *(text[1:] for text in inputs if text.startswith(LIST_PREFIX))]
-    inputs = [text for text in inputs if not text.startswith(LIST_PREFIX)]
-    if len(inputs) == 1 and not lists and _names_a_file(inputs[0]):
-        return Plan([_single_job(Path(inputs[0]), output)], None)
-    if output is None:
-        raise UsageError("several files need a folder for their results: -o FOLDER")
-    folder = Path(output)
-    if not folder.is_dir() and (folder.exists() or is_audio(folder)):
-        raise UsageError(
-            f"the results of several files need a folder, {folder} names a file"
-        )
-    found: list[tuple[Path, str]] = []
-    for text in inputs:
-        found += find_audio(text, folder)
-    for name in lists:
-        for line in read_list(name):
-            found += find_audio(line, folder, Path(name).parent)
-    if not found:
-        raise UsageError("there is nothing to enhance")
-    return Plan(_assign(found, folder), folder)
-
-
 def run_jobs(
     enhance: Callable[[Path, Path], FileReport],
     jobs: Iterable[Job],
     overwrite: bool = False,
+    done: str = "enhanced",
 ) -> Iterator[Outcome]:
-    """Enhances files one after the other; a failure does not end it.
+    """Works on files one after the other; a failure does not end it.
 
     Arguments
     ---------
@@ -192,7 +87,9 @@ def run_jobs(
     jobs : Iterable[Job]
         Files.
     overwrite : bool
-        Whether files whose target is there are enhanced again.
+        Whether targets that are there are made again.
+    done : str
+        Status of a file whose target was made.
 
     Yields
     ------
@@ -208,23 +105,25 @@ def run_jobs(
     ['a.wav: not audio']
     """
     for job in jobs:
-        yield _run(enhance, job, overwrite)
+        yield _run(enhance, job, overwrite, done)
 
 
-def summarize(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+def summarize(outcomes: Sequence[Outcome], done: str = "enhanced") -> dict[str, Any]:
     """Counts and totals, ready for JSON.
 
     Arguments
     ---------
     outcomes : Sequence[Outcome]
         What came of each file.
+    done : str
+        As for ``run_jobs``.
 
     Returns
     -------
     dict[str, Any]
         "files" with an entry for each, then numbers of files, "audio_seconds" and
-        "wall_seconds" of the enhanced ones [s], their "rtf" (None without audio), and
-        numbers of samples and warnings.
+        "wall_seconds" of those that were made [s], their "rtf" (None without audio),
+        and numbers of samples and warnings.
 
     Example
     -------
@@ -251,7 +150,7 @@ def summarize(outcomes: Sequence[Outcome]) -> dict[str, Any]:
     ]
     return {
         "files": files,
-        **{f"num_{s}": statuses.count(s) for s in ("enhanced", "skipped", "failed")},
+        **{f"num_{s}": statuses.count(s) for s in (done, "skipped", "failed")},
         "audio_seconds": audio_seconds,
         "wall_seconds": wall_seconds,
         "rtf": wall_seconds / audio_seconds if audio_seconds else None,
@@ -306,29 +205,8 @@ def write_failures(
     return own
 
 
-def _names_a_file(text: str) -> bool:
-    if text == "" or os.path.isdir(text):
-        return False
-    return os.path.exists(text) or not has_magic(text)
-
-
-def _single_job(source: Path, output: str | None) -> Job:
-    if output is None:
-        target = source.with_name(f"{source.stem}_enhanced{source.suffix}")
-    elif (
-        os.path.isdir(output)
-        or output.endswith(("/", os.sep))
-        or not Path(output).suffix
-    ):
-        target = Path(output) / source.name
-    else:
-        target = Path(output)
-    _refuse_inputs([Job(source, target)])
-    return Job(source, target)
-
-
 def _run(
-    enhance: Callable[[Path, Path], FileReport], job: Job, overwrite: bool
+    enhance: Callable[[Path, Path], FileReport], job: Job, overwrite: bool, done: str
 ) -> Outcome:
     start = time.perf_counter()
     try:
@@ -340,38 +218,13 @@ def _run(
         return Outcome(*job, "failed", _reason(job.source, error))
     return Outcome(
         *job,
-        "enhanced",
+        done,
         seconds=report.seconds,
         wall_seconds=time.perf_counter() - start,
         num_clipped=report.num_clipped,
         num_repaired=report.num_repaired,
         warnings=report.warnings,
     )
-
-
-def _assign(found: Iterable[tuple[Path, str]], folder: Path) -> list[Job]:
-    jobs: dict[Path, Job] = {}
-    # Not Path.resolve, which raises on links that lead to themselves.
-    inside = Path(os.path.realpath(folder))
-    for source, relative in sorted(found):
-        job = Job(source, folder / relative)
-        place = Path(os.path.realpath(job.target))
-        if not place.is_relative_to(inside):
-            raise ValueError(f"{source}: its result {job.target} would leave {folder}")
-        other = jobs.setdefault(place, job)
-        if os.path.realpath(other.source) != os.path.realpath(source):
-            raise ValueError(
-                f"{other.source} and {source} would both become {job.target}"
-            )
-    _refuse_inputs(jobs.values())
-    return list(jobs.values())
-
-
-def _refuse_inputs(jobs: Iterable[Job]) -> None:
-    sources = {os.path.realpath(job.source) for job in jobs}
-    for job in jobs:
-        if os.path.realpath(job.target) in sources:
-            raise ValueError(f"{job.target} is a noisy file: it would be replaced")
 
 
 def _reason(source: Path, error: Exception) -> str:

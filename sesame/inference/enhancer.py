@@ -1,6 +1,5 @@
 """The enhancer: any waveform in, the same kind of waveform out."""
 
-import operator
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,23 +9,21 @@ from torch import Tensor, nn
 
 from sesame.features import CompressedSTFT
 
-from .audio_files import MAX_CHANNELS, MAX_SAMPLE_RATE, MIN_SAMPLE_RATE
 from .file_enhancement import FileReport, enhance_file
 from .hub import resolve_model
 from .long_audio import Blocks, dry_share, enhance_blocks
 from .model_folder import load_model_folder
+from .waveforms import (
+    check_rate,
+    find_device,
+    like_input,
+    move_network,
+    read_waveform,
+)
 
 __all__ = ["Enhancer"]
 
 BACKENDS = ("torch", "onnxruntime")
-DTYPES = (
-    torch.float32,
-    torch.float64,
-    torch.float16,
-    torch.bfloat16,
-    torch.int16,
-    torch.int32,
-)
 
 
 class Enhancer:
@@ -71,12 +68,8 @@ class Enhancer:
         sample_rate: int,
         device: str | torch.device = "auto",
     ):
-        self.device = _device(device)
-        try:
-            self.network = network.to(self.device).eval()
-        # A build of torch without CUDA asserts, one without a driver raises.
-        except (RuntimeError, AssertionError) as error:
-            raise ValueError(_device_rule(device, error)) from error
+        self.device = find_device(device)
+        self.network = move_network(network, self.device).eval()
         self.transform = transform.to(self.device)
         self.sample_rate = sample_rate
 
@@ -124,7 +117,7 @@ class Enhancer:
             return cls(*load_model_folder(path), device)
         from .onnx_network import load_onnx
 
-        return cls(*load_onnx(path, device=_device(device)), device)
+        return cls(*load_onnx(path, device=find_device(device)), device)
 
     def __call__(
         self,
@@ -165,19 +158,13 @@ class Enhancer:
             the rate, the attenuation or the share is out of range.
         """
         share = dry_share(max_attenuation_db, dry)
-        sample_rate = _check_rate(sample_rate)
-        tensor = _to_tensor(waveform)
-        _check_waveform(tensor)
-        channels = tensor.detach().to("cpu", torch.float64).numpy()
-        channels = channels.reshape(-1, channels.shape[-1])
+        sample_rate = check_rate(sample_rate)
+        channels = read_waveform(waveform)
         blocks = self.enhance_blocks(
             lambda: [channels], sample_rate, share, keep_highband
         )
-        enhanced = torch.from_numpy(np.concatenate(list(blocks), axis=-1))
-        enhanced = _saturate(enhanced.reshape(tensor.shape), tensor.dtype)
-        if isinstance(waveform, np.ndarray):
-            return enhanced.numpy().astype(waveform.dtype, copy=False)
-        return enhanced.to(waveform.device)
+        enhanced = np.concatenate(list(blocks), axis=-1)
+        return like_input(enhanced.reshape(waveform.shape), waveform)
 
     def enhance_blocks(
         self,
@@ -325,74 +312,3 @@ class Enhancer:
             repair_nonfinite=repair_nonfinite,
             progress=progress,
         )
-
-
-def _device(device: str | torch.device) -> torch.device:
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        return torch.device(device)
-    except RuntimeError as error:
-        raise ValueError(_device_rule(device, error)) from error
-
-
-def _device_rule(device: object, error: Exception) -> str:
-    return f"device ({device}) cannot be used: {str(error).splitlines()[0]}"
-
-
-def _to_tensor(waveform: np.ndarray | Tensor) -> Tensor:
-    if not isinstance(waveform, np.ndarray):
-        return waveform
-    native = waveform.dtype.newbyteorder("=")
-    if native.name not in [str(dtype).removeprefix("torch.") for dtype in DTYPES]:
-        raise ValueError(_dtype_rule(waveform.dtype))
-    return torch.from_numpy(waveform.astype(native, order="C", copy=True))
-
-
-def _check_rate(sample_rate: int) -> int:
-    try:
-        rate = operator.index(sample_rate)
-    except TypeError:
-        rate = 0
-    if not MIN_SAMPLE_RATE <= rate <= MAX_SAMPLE_RATE:
-        raise ValueError(
-            f"sample_rate ({sample_rate!r}) must be a whole number of Hz in "
-            f"[{MIN_SAMPLE_RATE}, {MAX_SAMPLE_RATE}]"
-        )
-    return rate
-
-
-def _check_waveform(waveform: Tensor) -> None:
-    if not isinstance(waveform, Tensor):
-        raise ValueError(
-            f"waveform ({type(waveform).__name__}) must be a numpy array or a tensor"
-        )
-    shape = tuple(waveform.shape)
-    if waveform.ndim not in (1, 2) or 0 in shape:
-        raise ValueError(f"waveform {shape} must be (L,) or (channels, L), not empty")
-    if waveform.ndim == 2 and shape[0] > MAX_CHANNELS:
-        raise ValueError(
-            f"channels ({shape[0]}) of waveform {shape} must be at most "
-            f"{MAX_CHANNELS}; it must be (channels, L), not (L, channels)"
-        )
-    if waveform.dtype not in DTYPES:
-        raise ValueError(_dtype_rule(waveform.dtype))
-    broken = int((~waveform.isfinite()).sum())
-    if broken:
-        raise ValueError(
-            f"waveform must be finite, {broken} of {waveform.numel()} samples are not"
-        )
-
-
-def _dtype_rule(dtype: object) -> str:
-    names = [str(known).removeprefix("torch.") for known in DTYPES]
-    return f"dtype of waveform ({dtype}) must be one of {', '.join(names)}"
-
-
-def _saturate(waveform: Tensor, dtype: torch.dtype) -> Tensor:
-    if dtype.is_floating_point:
-        limits = torch.finfo(dtype)
-    else:
-        limits = torch.iinfo(dtype)
-        waveform = waveform.round()
-    return waveform.clamp(limits.min, limits.max).to(dtype)

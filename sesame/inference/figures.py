@@ -27,6 +27,7 @@ __all__ = [
     "save_figure",
     "showcase_figure",
     "spectrogram_figure",
+    "spectrogram_levels",
 ]
 
 # Okabe and Ito: colours that people with any colour vision tell apart.
@@ -302,7 +303,10 @@ def _draw_spectrograms(
     signals: Mapping[str, np.ndarray],
     sample_rate: int,
 ) -> None:
-    images = [_decibels(name, signal, sample_rate) for name, signal in signals.items()]
+    images = [
+        spectrogram_levels(name, signal, sample_rate)
+        for name, signal in signals.items()
+    ]
     top = max(image.max() for image in images)
     for axes, name, image in zip(rows, signals, images, strict=True):
         shown = axes.imshow(
@@ -323,8 +327,35 @@ def _draw_spectrograms(
     rows[0].set_xlim(0.0, longest)
 
 
-def _decibels(name: str, signal: np.ndarray, sample_rate: int) -> np.ndarray:
-    """Power spectrogram (F, T) in dB, floor -120."""
+def spectrogram_levels(name: str, signal: np.ndarray, sample_rate: int) -> np.ndarray:
+    """Power spectrogram on a decibel scale, on which a full-scale sine has 0.
+
+    Shape: signal (L,) -> (F, T), from 0 Hz to half the rate.
+
+    Arguments
+    ---------
+    name : str
+        Of the signal, for messages.
+    signal : np.ndarray
+        Waveform.
+    sample_rate : int
+        Hz.
+
+    Returns
+    -------
+    np.ndarray
+        dB, at least -120.
+
+    Raises
+    ------
+    ValueError
+        If the signal is empty or not (L,).
+
+    Example
+    -------
+    >>> spectrogram_levels("silence", np.zeros(16000), 16000).max()
+    np.float32(-120.0)
+    """
     if signal.ndim != 1 or signal.size == 0:
         raise ValueError(f"signal {name!r} {signal.shape} must be (L,), not empty")
     window = 4 * max(1, round(WINDOW_SECONDS * sample_rate / 4))

@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+import soundfile
 
 from .audio_files import (
     UNBOUNDED_SUBTYPES,
+    AudioInfo,
     check_audio,
     new_audio_file,
     read_blocks,
@@ -16,7 +18,14 @@ from .audio_files import (
 if TYPE_CHECKING:
     from .enhancer import Enhancer
 
-__all__ = ["FileReport", "enhance_file"]
+__all__ = [
+    "AudioSource",
+    "FileReport",
+    "check_target",
+    "count_clipped",
+    "enhance_file",
+    "scan_source",
+]
 
 
 class FileReport(NamedTuple):
@@ -25,9 +34,9 @@ class FileReport(NamedTuple):
     Arguments
     ---------
     source : Path
-        The noisy file.
+        The noisy file, or the mixture.
     target : Path
-        The enhanced file.
+        The file that was made, of several the first.
     seconds : float
         Length of the audio [s].
     sample_rate : int
@@ -55,6 +64,190 @@ class FileReport(NamedTuple):
     num_clipped: int
     num_repaired: int
     warnings: tuple[str, ...]
+
+
+class AudioSource(NamedTuple):
+    """A file that was read once from beginning to end and can be read again.
+
+    Arguments
+    ---------
+    path : Path
+        The file.
+    info : AudioInfo
+        What its header says.
+    num_frames : int
+        Frames that can be read.
+    num_broken : int
+        Samples that are NaN or infinite.
+
+    Example
+    -------
+    >>> info = AudioInfo(16000, 1, 400, "WAV", "PCM_16", ())
+    >>> AudioSource(Path("a.wav"), info, 300, 0).warnings()
+    ('a.wav: its header says 400 frames, 300 can be read',)
+    """
+
+    path: Path
+    info: AudioInfo
+    num_frames: int
+    num_broken: int
+
+    def blocks(self) -> Iterator[np.ndarray]:
+        """Reads the file, with 0 for what is not finite.
+
+        Yields
+        ------
+        np.ndarray
+            (channels, n) float64.
+        """
+        for block in read_blocks(self.path):
+            yield np.nan_to_num(block, nan=0.0, posinf=0.0, neginf=0.0)
+
+    def warnings(self) -> tuple[str, ...]:
+        """What a person should know about the file.
+
+        Returns
+        -------
+        tuple[str, ...]
+            One line each.
+        """
+        warnings = list(self.info.warnings)
+        if self.num_frames != self.info.num_frames:
+            warnings.append(
+                f"{self.path}: its header says {self.info.num_frames} frames, "
+                f"{self.num_frames} can be read"
+            )
+        if self.num_frames == 0:
+            warnings.append(f"{self.path} has no sample: an empty file was written")
+        return tuple(warnings)
+
+    def report(self, target: Path, num_clipped: int) -> FileReport:
+        """Reports what was made of the file.
+
+        Arguments
+        ---------
+        target : Path
+            The file that was made, of several the first.
+        num_clipped : int
+            Samples that saturated.
+
+        Returns
+        -------
+        FileReport
+            What was found and done.
+        """
+        return FileReport(
+            self.path,
+            target,
+            self.num_frames / self.info.sample_rate,
+            self.info.sample_rate,
+            self.info.channels,
+            num_clipped,
+            self.num_broken,
+            self.warnings(),
+        )
+
+
+def check_target(source: Path, target: Path, overwrite: bool) -> None:
+    """Checks that a file may be made.
+
+    Arguments
+    ---------
+    source : Path
+        File that it is made of; must exist.
+    target : Path
+        File to make.
+    overwrite : bool
+        Whether an existing file is replaced.
+
+    Raises
+    ------
+    ValueError
+        If it exists, is the source itself, or is a folder.
+
+    Example
+    -------
+    >>> check_target(Path("a.wav"), Path("."), overwrite=True)
+    Traceback (most recent call last):
+    ValueError: . is a folder, not a file
+    """
+    if target.is_dir():
+        raise ValueError(f"{target} is a folder, not a file")
+    if target.exists() and target.samefile(source):
+        raise ValueError(f"{target} is the noisy file itself")
+    if target.exists() and not overwrite:
+        raise ValueError(f"{target} exists and is not to be replaced")
+
+
+def scan_source(
+    path: Path, info: AudioInfo, repair_nonfinite: bool = False
+) -> AudioSource:
+    """Reads a file to its end to see whether it can be worked on.
+
+    Arguments
+    ---------
+    path : Path
+        The file.
+    info : AudioInfo
+        What ``check_audio`` found in its header.
+    repair_nonfinite : bool
+        Whether NaN and infinity are taken, as 0; they are refused else.
+
+    Returns
+    -------
+    AudioSource
+        Can be read again and again.
+
+    Raises
+    ------
+    ValueError
+        If nothing of it is intact, or it is not finite and is not to be repaired.
+
+    Example
+    -------
+    >>> path = getfixture("tmp_path") / "a.wav"
+    >>> soundfile.write(path, np.zeros(100), 16000)
+    >>> scan_source(path, check_audio(path)).num_frames
+    100
+    """
+    num_frames, num_broken = _scan(path)
+    if info.num_frames and not num_frames:
+        raise ValueError(
+            f"cannot read {path}: none of its {info.num_frames} frames is intact"
+        )
+    if num_broken and not repair_nonfinite:
+        raise ValueError(
+            f"{path} has {num_broken} samples that are NaN or infinite; they can be "
+            "set to 0 (repair_nonfinite)"
+        )
+    return AudioSource(path, info, num_frames, num_broken)
+
+
+def count_clipped(file: soundfile.SoundFile, block: np.ndarray) -> int:
+    """Counts the samples that a file cannot hold: they saturate.
+
+    Arguments
+    ---------
+    file : soundfile.SoundFile
+        File that is written to.
+    block : np.ndarray
+        What is written.
+
+    Returns
+    -------
+    int
+        Samples beyond full scale; 0 where the file holds them.
+
+    Example
+    -------
+    >>> import io
+    >>> file = soundfile.SoundFile(io.BytesIO(), "w", 16000, 1, format="WAV")
+    >>> count_clipped(file, np.array([0.5, -1.5]))
+    1
+    """
+    if file.subtype in UNBOUNDED_SUBTYPES:
+        return 0
+    return int((np.abs(block) > 1).sum())
 
 
 def enhance_file(
@@ -113,47 +306,18 @@ def enhance_file(
     """
     source, target = Path(source), Path(target)
     info = check_audio(source)
-    if target.is_dir():
-        raise ValueError(f"{target} is a folder, not a file")
-    if target.exists() and target.samefile(source):
-        raise ValueError(f"{target} is the noisy file itself")
-    if target.exists() and not overwrite:
-        raise ValueError(f"{target} exists and is not to be replaced")
-    num_frames, num_broken = _scan(source)
-    if info.num_frames and not num_frames:
-        raise ValueError(
-            f"cannot read {source}: none of its {info.num_frames} frames is intact"
-        )
-    if num_broken and not repair_nonfinite:
-        raise ValueError(
-            f"{source} has {num_broken} samples that are NaN or infinite; they can be "
-            "set to 0 (repair_nonfinite)"
-        )
-
-    def signal() -> Iterator[np.ndarray]:
-        for block in read_blocks(source):
-            yield np.nan_to_num(block, nan=0.0, posinf=0.0, neginf=0.0)
-
+    check_target(source, target, overwrite)
+    audio = scan_source(source, info, repair_nonfinite)
     same_format = source.suffix.lower() == target.suffix.lower()
     num_clipped = 0
     with new_audio_file(target, info, same_format) as file:
         enhanced = enhancer.enhance_blocks(
-            signal, info.sample_rate, dry, keep_highband, progress
+            audio.blocks, info.sample_rate, dry, keep_highband, progress
         )
         for block in enhanced:
-            if file.subtype not in UNBOUNDED_SUBTYPES:
-                num_clipped += int((np.abs(block) > 1).sum())
+            num_clipped += count_clipped(file, block)
             file.write(block.T)
-    return FileReport(
-        source,
-        target,
-        num_frames / info.sample_rate,
-        info.sample_rate,
-        info.channels,
-        num_clipped,
-        num_broken,
-        info.warnings + _warnings(source, info.num_frames, num_frames),
-    )
+    return audio.report(target, num_clipped)
 
 
 def _scan(path: Path) -> tuple[int, int]:
@@ -163,14 +327,3 @@ def _scan(path: Path) -> tuple[int, int]:
         num_frames += block.shape[-1]
         num_broken += int((~np.isfinite(block)).sum())
     return num_frames, num_broken
-
-
-def _warnings(path: Path, promised: int, found: int) -> tuple[str, ...]:
-    warnings = []
-    if found != promised:
-        warnings.append(
-            f"{path}: its header says {promised} frames, {found} can be read"
-        )
-    if found == 0:
-        warnings.append(f"{path} has no sample: an empty file was written")
-    return tuple(warnings)

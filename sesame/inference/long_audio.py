@@ -15,7 +15,7 @@ from sesame.features import CompressedSTFT, enhance_waveform
 from .overlap import BlockQueue, chunk_spans, overlap_add, window_spans
 from .resampling import resample_blocks, resampled_length
 
-__all__ = ["dry_share", "enhance_blocks"]
+__all__ = ["Blocks", "dry_share", "enhance_blocks", "measure_range"]
 
 # Up to this length, that of the corpora's utterances, a signal is one window, as in the
 # test of a training run. A longer one is cut into shorter windows: what a network with
@@ -137,7 +137,7 @@ def enhance_blocks(
     >>> np.allclose(np.concatenate(list(blocks), axis=-1), noisy, atol=1e-2)
     True
     """
-    length, scale = _measure_range(signal)
+    length, scale = measure_range(signal)
     if length == 0:
         return
     own_length = resampled_length(length, sample_rate, network_rate)
@@ -193,9 +193,26 @@ def enhance_blocks(
     yield from back
 
 
-def _measure_range(signal: Blocks) -> tuple[int, np.ndarray]:
-    """Length, and a power of two per channel (channels, 1) that brings its peak into
-    [1, 2): keeps what float64 can hold within float32, without any rounding."""
+def measure_range(signal: Blocks) -> tuple[int, np.ndarray]:
+    """Length of a signal, and a power of two that brings its peak into [1, 2).
+
+    Divided by that, what float64 can hold keeps within float32, without any rounding.
+
+    Arguments
+    ---------
+    signal : Blocks
+        As for ``enhance_blocks``.
+
+    Returns
+    -------
+    tuple[int, np.ndarray]
+        Samples per channel, and the power for each channel, (channels, 1).
+
+    Example
+    -------
+    >>> measure_range(lambda: [np.array([[0.0, 5.0]]), np.array([[-3.0]])])
+    (3, array([[4.]]))
+    """
     length, peak = 0, np.zeros((1, 1))
     for block in signal():
         length += block.shape[-1]

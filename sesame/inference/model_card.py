@@ -31,6 +31,8 @@ class RunFacts(NamedTuple):
         Metric the checkpoint was chosen by.
     scores : Mapping[str, Mapping[str, Any]]
         Contents of the score files, by "noisy" and "enhanced".
+    separates : bool
+        Whether the model separates speakers instead of enhancing.
 
     Example
     -------
@@ -47,6 +49,34 @@ class RunFacts(NamedTuple):
     checkpoint: Mapping[str, Any]
     selection_metric: str
     scores: Mapping[str, Mapping[str, Any]]
+    separates: bool = False
+
+
+class _Use(NamedTuple):
+    """Texts that depend on what a model is for."""
+
+    task: str
+    code: str
+    transform: str
+    limit: str
+
+
+ENHANCEMENT = _Use(
+    "Monaural speech enhancement.",
+    "from sesame.inference import Enhancer\n\n"
+    'enhancer = Enhancer.from_pretrained("this/folder")\n'
+    "enhanced = enhancer(noisy, sample_rate)  # (L,) or (channels, L)",
+    "; for the transform see `config.json`",
+    "Channels are enhanced one by one",
+)
+SEPARATION = _Use(
+    "Separation of the speakers of a mixture.",
+    "from sesame.inference import Separator\n\n"
+    'separator = Separator.from_pretrained("this/folder")\n'
+    "speakers = separator(mixture, sample_rate)  # (speakers, L)",
+    "",
+    "Channels are averaged into one; who speaks first in the result is arbitrary",
+)
 
 
 def model_card(facts: RunFacts) -> str:
@@ -79,18 +109,12 @@ def model_card(facts: RunFacts) -> str:
     score = facts.checkpoint.get(facts.selection_metric)
     validation = "none" if score is None else f"{facts.selection_metric} {score:.4f}"
     kind = "averaged weights (EMA)" if facts.weights_file == "ema.ckpt" else "weights"
+    use = SEPARATION if facts.separates else ENHANCEMENT
     sections = [
         f"# {facts.model_name}, {parameters} parameters, {facts.sample_rate} Hz",
-        "Monaural speech enhancement. Made by `sesame.inference` from a training run.",
-        "## Use\n\n"
-        "```python\n"
-        "from sesame.inference import Enhancer\n\n"
-        'enhancer = Enhancer.from_pretrained("this/folder")\n'
-        "enhanced = enhancer(noisy, sample_rate)  # (L,) or (channels, L)\n"
-        "```",
-        "## Model\n\n"
-        f"`sesame.models.{facts.model_name}({arguments})`; for the transform see "
-        "`config.json`.",
+        f"{use.task} Made by `sesame.inference` from a training run.",
+        f"## Use\n\n```python\n{use.code}\n```",
+        f"## Model\n\n`sesame.models.{facts.model_name}({arguments})`{use.transform}.",
         "## Training\n\n"
         f"* command: {recipe}\n"
         f"* epoch: {epoch}; {kind}\n"
@@ -100,8 +124,7 @@ def model_card(facts: RunFacts) -> str:
         "## Limits\n\n"
         f"* It works at {facts.sample_rate} Hz: of a signal at a higher rate, nothing "
         f"above {facts.sample_rate // 2} Hz is left.\n"
-        "* Channels are enhanced one by one; signals above 12 s run in windows, not "
-        "as a stream.\n"
+        f"* {use.limit}; signals above 12 s run in windows, not as a stream.\n"
         "* Speech and noise unlike those of the training data may come out worse than "
         "they went in.",
         "## Licence\n\nApache-2.0",

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from .model_folder import CARD_FILE, CONFIG_FILE, WEIGHTS_FILE, load_model_folder
+from .model_folder import CARD_FILE, CONFIG_FILE, WEIGHTS_FILE, load_model
 
 __all__ = ["model_info"]
 
@@ -35,7 +35,7 @@ def model_info(folder: str | Path) -> dict[str, Any]:
     ValueError: model folder no/such/model must hold ...
     """
     folder = Path(folder)
-    network, transform, sample_rate = load_model_folder(folder)
+    network, transform, sample_rate = load_model(folder)
     total = sum(parameter.numel() for parameter in network.parameters())
     layers = [m for m in network.modules() if hasattr(m, "router")]
     idle = sum(
@@ -43,6 +43,8 @@ def model_info(folder: str | Path) -> dict[str, Any]:
         for layer in layers
         for parameter in layer.experts.parameters()
     )
+    separates = transform is None
+    stft = network.stft if separates else transform
     weights = folder / WEIGHTS_FILE
     config = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
     frame = 1000 / sample_rate
@@ -54,9 +56,10 @@ def model_info(folder: str | Path) -> dict[str, Any]:
         "parameters": total,
         "active parameters": round(total - idle),
         "mixture-of-experts layers": len(layers),
+        **({"speakers": network.num_sources} if separates else {}),
         "sample rate [Hz]": sample_rate,
-        "window [ms]": transform.win_length * frame,
-        "hop [ms]": transform.hop_length * frame,
+        "window [ms]": stft.win_length * frame,
+        "hop [ms]": stft.hop_length * frame,
         "causal": False,
         "look-ahead": "the whole signal, or the window that long signals are cut into",
         "weights [bytes]": weights.stat().st_size,

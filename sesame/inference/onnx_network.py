@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from sesame.features import CompressedSTFT
 
-from .model_folder import WEIGHTS_FILE, build_model
+from .model_config import read_model
+from .model_folder import WEIGHTS_FILE
 
 __all__ = [
     "CONFIG_KEY",
@@ -192,9 +193,8 @@ def load_onnx(
             f"be {ONNX_FORMAT!r}: `sesame export` writes such files"
         )
     source = f"{network.path}: {CONFIG_KEY}"
-    _, transform, sample_rate = build_model(
-        network.metadata.get(CONFIG_KEY, ""), source
-    )
+    model = read_model(network.metadata.get(CONFIG_KEY, ""), source)
+    _, transform, sample_rate = model.enhancer()
     if network.num_bins != transform.num_bins:
         raise ValueError(
             f"{network.path}: bins of the network ({network.num_bins}) must be those "

@@ -25,6 +25,8 @@ META_FILE = "CKPT.yaml"
 MAX_YAML_BYTES = 1_000_000
 SYSTEM_TAG = re.compile(r"!new:sesame\.models\.(\w+)")
 TRANSFORM_TAG = "!new:sesame.features.CompressedSTFT"
+# Of the systems: what is in their weights and is not trained by gradients.
+BUFFERS = ("expert_bias", "num_batches_tracked", "running_mean", "running_var")
 TRANSFORM_DEFAULTS = {
     "n_fft": 400,
     "hop_length": 100,
@@ -91,6 +93,7 @@ def convert_run(
     arguments = _plain(settings, "generator")
     sample_rate = _plain(settings, "sample_rate")
     weights_file, weights = _read_weights(checkpoint.path)
+    transform = _read_transform(settings)
     facts = RunFacts(
         model_name=model_name,
         arguments=arguments,
@@ -105,12 +108,13 @@ def convert_run(
             for kind in ("noisy", "enhanced")
             if (scores := read_scores(results, kind))
         },
+        separates=transform is None,
     )
     save_model_folder(
         target,
         model_name,
         arguments,
-        _read_transform(settings),
+        transform,
         sample_rate,
         weights,
         model_card(facts),
@@ -218,9 +222,7 @@ def _read_settings(results: Path) -> dict[str, yaml.Node]:
     settings = {}
     if isinstance(root, yaml.MappingNode):
         settings = {key.value: value for key, value in root.value}
-    missing = [
-        k for k in ("generator", "transform", "sample_rate") if k not in settings
-    ]
+    missing = [k for k in ("generator", "sample_rate") if k not in settings]
     if missing:
         raise ValueError(f"{path} must have the entries {', '.join(missing)}")
     return settings
@@ -257,7 +259,9 @@ def _model_name(settings: dict[str, yaml.Node]) -> str:
     return match.group(1)
 
 
-def _read_transform(settings: dict[str, yaml.Node]) -> dict[str, Any]:
+def _read_transform(settings: dict[str, yaml.Node]) -> dict[str, Any] | None:
+    if "transform" not in settings:  # a separator has one of its own
+        return None
     tag = settings["transform"].tag
     if tag != TRANSFORM_TAG:
         raise ValueError(
@@ -292,8 +296,7 @@ def _read_weights(checkpoint: Path) -> tuple[str, dict[str, Tensor]]:
 
 
 def _count_parameters(weights: dict[str, Tensor]) -> int:
-    # Buffers of the systems: the balancing biases of the experts.
-    return sum(v.numel() for k, v in weights.items() if not k.endswith("expert_bias"))
+    return sum(v.numel() for k, v in weights.items() if not k.endswith(BUFFERS))
 
 
 def _recipe(path: Path) -> str:

@@ -11,6 +11,8 @@ import sesame.models
 from sesame.features import CompressedSTFT
 from sesame.inference import Enhancer, save_model_folder
 from sesame.models import SESAME
+from sesame.models.bsrnn import BSRNN
+from sesame.models.tf_moe import TFConformer, TFMoE
 
 ARGUMENTS = {
     "num_bins": 33,
@@ -43,6 +45,8 @@ SYSTEMS = {
     "XLSTMAttention": HEADS,
     "XLSTMSENet": {},
 }
+SEPARATOR = {"n_fft": 64, "hop_length": 16, "channels": 4, "num_blocks": 1}
+SEPARATOR |= {"num_bands": 6, "num_heads": 2, "head_channels": 4, "kernel_size": 3}
 HYPERPARAMS = """\
 # Generated 2026-01-01 from:
 # /somewhere/hparams/tiny.yaml
@@ -121,6 +125,31 @@ def system(request, tmp_path):
     folder, weights = tmp_path / name, network.state_dict()
     save_model_folder(folder, name, arguments, TRANSFORM, 16000, weights)
     return SimpleNamespace(key=request.param, network=network, folder=folder)
+
+
+@pytest.fixture
+def separators(monkeypatch):
+    """The separators are systems with a name."""
+    systems = {system.__name__: system for system in (BSRNN, TFConformer, TFMoE)}
+    for name, system in systems.items():
+        monkeypatch.setattr(sesame.models, name, system, raising=False)
+    names = sorted({*sesame.models.__all__, *systems})
+    monkeypatch.setattr(sesame.models, "__all__", names)
+
+
+@pytest.fixture
+def separator_folder(separators, tmp_path):
+    """Makes a tiny TFMoE and its model folder; takes arguments that are different."""
+
+    def make(**changed):
+        torch.manual_seed(0)
+        arguments = SEPARATOR | {"num_experts": 3} | changed
+        network, folder = TFMoE(**arguments).eval(), tmp_path / "separator"
+        weights, rate = network.state_dict(), network.sample_rate
+        save_model_folder(folder, "TFMoE", arguments, None, rate, weights)
+        return SimpleNamespace(network=network, folder=folder)
+
+    return make
 
 
 @pytest.fixture

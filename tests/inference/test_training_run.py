@@ -4,7 +4,9 @@ import pytest
 import torch
 
 from sesame.inference import convert_run, load_model_folder
+from sesame.inference.model_folder import load_separator_folder
 from sesame.inference.training_run import best_checkpoint, read_scores
+from sesame.models.tf_moe import TFMoE
 
 
 def assert_same_weights(folder, network):
@@ -131,6 +133,30 @@ def test_the_model_card_tells_where_the_weights_come_from(run, tmp_path):
         "Apache-2.0",
     ):
         assert fact in card
+
+
+def test_a_separator_is_converted_without_a_transform(
+    tmp_path, separators, add_checkpoint
+):
+    arguments = {"n_fft": 64, "hop_length": 16, "num_bands": 6, "channels": 4}
+    arguments |= {"num_blocks": 1, "num_experts": 3}
+    lines = ["sample_rate: 16000", "generator: !new:sesame.models.TFMoE"]
+    lines += [f"    {name}: {value}" for name, value in arguments.items()]
+    run = tmp_path / "run"
+    add_checkpoint(run, "a", seed=0, unixtime=1.0, epoch=2)
+    (run / "hyperparams.yaml").write_text("\n".join(lines))
+    network = TFMoE(**arguments)
+    average = torch.optim.swa_utils.AveragedModel(network)
+    average.update_parameters(network)
+    torch.save(average.state_dict(), run / "save/CKPT+a/ema.ckpt")
+    convert_run(run, tmp_path / "model")
+    loaded = load_separator_folder(tmp_path / "model")[0].state_dict()
+    expected = network.state_dict()
+    assert all(torch.equal(loaded[name], expected[name]) for name in expected)
+    card = (tmp_path / "model" / "README.md").read_text()
+    count = sum(parameter.numel() for parameter in network.parameters())
+    assert card.startswith(f"# TFMoE, {count:_} parameters, 16000 Hz".replace("_", " "))
+    assert "Separator.from_pretrained" in card and "Enhancer" not in card
 
 
 def test_scores_that_are_no_json_are_refused_by_name(tmp_path):

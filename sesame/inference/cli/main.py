@@ -15,6 +15,7 @@ from . import (
     export,
     info,
     routing,
+    separate,
     showcase,
     table,
     train,
@@ -24,6 +25,7 @@ from .common import note
 
 COMMANDS = (
     enhance,
+    separate,
     evaluate,
     table,
     compare,
@@ -72,7 +74,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="sesame", description="Enhances noisy speech and shows how it is done."
+        prog="sesame",
+        description="Enhances and separates speech and shows how it is done.",
     )
     parser.add_argument(
         "--version", action="version", version=f"sesame {sesame.__version__}"

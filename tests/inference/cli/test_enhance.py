@@ -11,11 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-import torch
 
 import sesame
 from sesame.inference import Enhancer, long_audio
-from sesame.inference.cli import common, enhance
+from sesame.inference.cli import common, many_files
 
 ROOT = Path(sesame.__file__).parents[1]
 RATE = 16000
@@ -292,23 +291,12 @@ def test_a_bar_moves_where_somebody_watches(calls, model, call, monkeypatch):
     assert shown.count("\nsesame: ") + shown.count("\rsesame: ") == 1
 
 
-def test_the_bar_moves_within_a_file(monkeypatch):
-    monkeypatch.setattr(sys, "stderr", io.StringIO())
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
-    with enhance._Progress(2, quiet=False, rank=0) as progress:
-        places = []
-        for fraction in (0.25, 1.0):
-            progress.advance(fraction)
-            places.append(progress.bar.n)
-    assert places == [0.25, 1.0]
-
-
 def test_the_bar_is_told_of_each_window_of_a_long_file(calls, model, call, monkeypatch):
     monkeypatch.setattr(long_audio, "WHOLE_SECONDS", 2.5)
     monkeypatch.setattr(long_audio, "WINDOW_SECONDS", 2.5)
     soundfile.write(calls / "long.wav", np.full(4 * RATE, 0.1), RATE)
     told = []
-    monkeypatch.setattr(enhance._Progress, "advance", lambda _, x: told.append(x))
+    monkeypatch.setattr(many_files._Progress, "advance", lambda _, x: told.append(x))
     assert call("enhance", calls / "long.wav", "-o", "out.wav", *model) == 0
     # The last call is the one after the file.
     assert told == [*sorted(told[:-1]), 0.0]
@@ -345,16 +333,6 @@ def test_an_impossible_share_is_refused(
     monkeypatch.setenv("WORLD_SIZE", world_size)
     assert call("enhance", calls, "-o", "out", *model) == 1
     assert "RANK" in one_line()
-
-
-def test_each_process_takes_its_own_device(monkeypatch):
-    monkeypatch.setenv("LOCAL_RANK", "5")
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert enhance._own_device("auto") == "cuda:1"
-    assert enhance._own_device("cpu") == "cpu"
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert enhance._own_device("auto") == "auto"
 
 
 def test_ctrl_c_keeps_whole_files_only_and_a_rerun_goes_on(calls, start, model, call):

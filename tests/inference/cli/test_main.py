@@ -11,8 +11,8 @@ from sesame.inference.cli import convert, main
 
 ROOT = Path(sesame.__file__).parents[1]
 COMMANDS = (
-    "compare convert demo doctor enhance evaluate export info routing showcase table "
-    "train tsne"
+    "compare convert demo doctor enhance evaluate export info routing separate "
+    "showcase table train tsne"
 ).split()
 HEAVY = ["torch", "numpy", "soundfile", "soxr", "speechbrain", "tqdm", "gradio"]
 HELP_SECONDS = 0.3

@@ -43,3 +43,31 @@ def test_an_unknown_kind_of_figure_is_one_line_and_no_file(
     assert call(*command) == 1
     assert "out.doc" in one_line()
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_the_routing_of_a_separator_is_drawn_told_and_tabled(
+    noisy_file, separator_folder, tmp_path, call, capsys
+):
+    pytest.importorskip("matplotlib")
+    model = ["--model", separator_folder().folder, "--device", "cpu"]
+    figure, table = tmp_path / "f.png", tmp_path / "usage.csv"
+    command = ["routing", noisy_file, "--figure", figure, "--table", table, *model]
+    assert call(*command) == 0
+    assert figure.stat().st_size > 5000
+    head, *lines = capsys.readouterr().out.splitlines()
+    assert head.startswith("layer ") and len(table.read_text().splitlines()) == (
+        1 + len(lines)
+    )
+    wanted = {"all", "voiced", "unvoiced", "several speakers", "0.5-1 kHz"}
+    for condition in wanted:
+        assert any(f" {condition} " in line for line in lines), condition
+    assert call(*command) == 1
+    assert "--force" in capsys.readouterr().err
+
+
+def test_a_table_is_for_separators(noisy_file, model_folder, tmp_path, call, one_line):
+    command = ["routing", noisy_file, "--figure", tmp_path / "f.png"]
+    command += ["--table", tmp_path / "usage.csv", "--model", model_folder]
+    assert call(*command) == 1
+    assert "--table is for separators" in one_line()
+    assert not (tmp_path / "f.png").exists()
