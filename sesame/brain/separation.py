@@ -9,6 +9,7 @@ from speechbrain.dataio.batch import PaddedBatch
 from sesame.brain.optimization import weight_decay_groups
 from sesame.brain.scoring import write_wav
 from sesame.brain.training import SystemBrain
+from sesame.features import match_levels
 from sesame.losses import separation_loss, sequence_balance_loss, weighted_sum
 from sesame.metrics import best_order
 
@@ -71,7 +72,7 @@ class SeparationBrain(SystemBrain):
             With ``mixture_sig`` and ``source_sigs``.
         stage : sb.Stage
             Otherwise than in training, each mixture is separated on its own and
-            without padding.
+            without padding, into sources of the levels they have in it.
 
         Returns
         -------
@@ -81,10 +82,12 @@ class SeparationBrain(SystemBrain):
         mixture = batch.to(self.device).mixture_sig.data
         if stage == sb.Stage.TRAIN:
             return self.modules.generator(mixture)
-        return [
-            self.ema.module(mixture[i : i + 1, :length])
-            for i, length in enumerate(_num_samples(batch).tolist())
-        ]
+        separated = []
+        for i, length in enumerate(_num_samples(batch).tolist()):
+            alone = mixture[i : i + 1, :length]
+            # As files hold them: at their own levels many would be clipped.
+            separated.append(match_levels(self.ema.module(alone), alone))
+        return separated
 
     def compute_objectives(
         self,

@@ -2,7 +2,7 @@
 
 from .compression import to_complex, to_magnitude_phase, to_spectrum
 from .enhance import enhance_waveform
-from .level import normalize, rms
+from .level import match_levels, normalize, rms
 from .precision import at_least_float32
 from .stft import STFT
 from .transform import CompressedSTFT
@@ -12,6 +12,7 @@ __all__ = [
     "CompressedSTFT",
     "at_least_float32",
     "enhance_waveform",
+    "match_levels",
     "normalize",
     "rms",
     "to_complex",

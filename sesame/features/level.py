@@ -1,5 +1,6 @@
 """Level of a waveform, per item of the batch."""
 
+import torch
 from torch import Tensor
 
 from .precision import at_least_float32
@@ -67,3 +68,58 @@ def normalize(waveform: Tensor, level: Tensor) -> Tensor:
     silent = level == 0
     scaled = at_least_float32(waveform) / level.masked_fill(silent, 1)
     return scaled.masked_fill(silent, 0)
+
+
+# Directions in which sources that resemble each other differ by less are left alone.
+_RESEMBLANCE = 1e-3
+
+
+def match_levels(sources: Tensor, mixture: Tensor) -> Tensor:
+    """Gives sources the levels, and signs, with which they add up to their mixture.
+
+    A network that learns from a scale-invariant loss gives each source at a level of
+    its own, far from that in the mixture. Gains are those of least squares; where
+    sources resemble each other too much for that, they keep a common one. Sources that
+    do add up to the mixture stay as they are.
+
+    Shape: sources (B, J, L), mixture (B, L) -> (B, J, L).
+
+    Arguments
+    ---------
+    sources : Tensor
+        Waveforms, of any level.
+    mixture : Tensor
+        What they are to add up to.
+
+    Returns
+    -------
+    Tensor
+        Each source times a number, in the dtype of the sources; what is not finite
+        stays so.
+
+    Example
+    -------
+    >>> mixture, other = torch.eye(4)[:2] + 1
+    >>> sources = torch.stack((other, mixture - other))
+    >>> louder = torch.tensor([[5.0], [-0.3]]) * sources
+    >>> torch.allclose(match_levels(louder[None], mixture[None])[0], sources)
+    True
+    """
+    batch, num_sources, length = sources.shape
+    own, whole = rms(sources.flatten(0, 1)), rms(mixture)
+    units = normalize(sources.flatten(0, 1), own).unflatten(0, (batch, -1)).double()
+    target = normalize(mixture, whole).double().unsqueeze(2)
+    # The solver raises on what is not finite.
+    gram = (units @ units.mT / length).nan_to_num()
+    wanted = (units @ target / length).nan_to_num()
+    # The common gain: that of the sum of all sources. A sum that is nearly nothing,
+    # as of sources that cancel each other, has none.
+    weights = own.double().view(batch, num_sources, 1)
+    weights = weights / weights.amax(1, keepdim=True).clamp_min(1e-300)
+    energy = weights.mT @ gram @ weights
+    alone = weights.mT @ (gram.diagonal(dim1=1, dim2=2).unsqueeze(2) * weights)
+    common = weights.mT @ wanted / energy.clamp_min(1e-300)
+    gains = weights * common.masked_fill(energy <= _RESEMBLANCE * alone, 0)
+    inverse = torch.linalg.pinv(gram, rtol=_RESEMBLANCE, hermitian=True)
+    gains = gains + inverse @ (wanted - gram @ gains)
+    return (gains * units * whole.double().unsqueeze(2)).to(sources.dtype)

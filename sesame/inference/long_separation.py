@@ -6,6 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sesame.features import match_levels
+
 from .long_audio import Blocks, measure_range
 from .overlap import overlap_add, window_spans
 from .resampling import resample_blocks, resampled_length
@@ -34,7 +36,8 @@ def separate_blocks(
 
     Several channels are averaged into one before: a speaker is one signal, whatever
     the microphone. Memory does not grow with the length. The order of the speakers is
-    arbitrary and the same from beginning to end. Silence gives silence.
+    arbitrary and the same from beginning to end; they have the levels with which they
+    add up to the mixture. Silence gives silence.
 
     Arguments
     ---------
@@ -111,7 +114,7 @@ def _separate(
     """Mixture (1, L) -> sources (J, L)."""
     with torch.inference_mode():
         waveform = torch.from_numpy(np.ascontiguousarray(mixture)).to(device)
-        sources = network(waveform).cpu()
+        sources = network(waveform)
     if sources.ndim != 3 or sources.shape[::2] != mixture.shape:
         raise ValueError(
             f"the network gave {tuple(sources.shape)} for a mixture "
@@ -120,4 +123,4 @@ def _separate(
     broken = int((~sources.isfinite()).sum())
     if broken:
         raise ValueError(f"the network gave {broken} values that are not finite")
-    return sources[0].numpy()
+    return match_levels(sources, waveform)[0].cpu().numpy()

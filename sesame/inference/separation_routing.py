@@ -9,6 +9,8 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from sesame.features import match_levels
+
 from .audio_files import new_file
 from .resampling import resample
 from .separator import Separator
@@ -183,7 +185,7 @@ def separation_routing(
     mixture = resample(waveform.astype(np.float32)[None], sample_rate, rate)
     with torch.inference_mode():
         given = torch.from_numpy(mixture.copy()).to(separator.device)
-        sources = network(given)[0].cpu().numpy()
+        sources = match_levels(network(given), given)[0].cpu().numpy()
     stft = network.stft
     num_frames = mixture.shape[-1] // stft.hop_length + 1
     planes = [

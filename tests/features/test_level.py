@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sesame.features import normalize, rms
+from sesame.features import match_levels, normalize, rms
 
 
 def noise(*shape, dtype=torch.float32, seed=0):
@@ -77,3 +77,75 @@ def test_half_precision_is_measured_in_float32():
     level = rms(waveform)
     assert level.dtype == torch.float32 and level.item() == 300
     assert normalize(waveform, level).dtype == torch.float32
+
+
+GAINS = st.floats(-4, 4).map(lambda power: 10.0**power)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    num_sources=st.integers(1, 4),
+    powers=st.lists(GAINS, min_size=4, max_size=4),
+    signs=st.lists(st.sampled_from([-1.0, 1.0]), min_size=4, max_size=4),
+    seed=st.integers(0, 99),
+)
+def test_sources_of_any_level_and_sign_get_those_that_they_have_in_the_mixture(
+    num_sources, powers, signs, seed
+):
+    sources = noise(2, num_sources, 200, dtype=torch.float64, seed=seed)
+    gains = torch.tensor(powers[:num_sources]) * torch.tensor(signs[:num_sources])
+    matched = match_levels(gains.double()[:, None] * sources, sources.sum(1))
+    torch.testing.assert_close(matched, sources, rtol=0, atol=1e-9)
+
+
+def test_sources_that_add_up_stay_even_if_they_are_alike():
+    mixture = noise(3, 400)
+    shares = torch.tensor([0.7, 0.2, 0.1])[:, None] * mixture[:, None]
+    torch.testing.assert_close(match_levels(shares, mixture), shares)
+    torch.testing.assert_close(match_levels(9 * shares, mixture), shares)
+
+
+def test_what_is_left_over_is_no_source_s():
+    """The remainder of least squares: gains have nothing more to take from it."""
+    sources, mixture = noise(2, 2, 300, dtype=torch.float64), noise(2, 300, seed=1)
+    matched = match_levels(sources, mixture.double())
+    remainder = mixture.double() - matched.sum(1)
+    products = (sources @ remainder.unsqueeze(2)).abs()
+    assert products.max() < 1e-9
+
+
+@pytest.mark.parametrize("gain", [1e-30, 1e-12, 1.0, 1e12, 1e30])
+def test_levels_follow_the_mixture_over_the_range_of_float32(gain):
+    sources, mixture = noise(1, 2, 300), noise(1, 300, seed=1)
+    expected = match_levels(sources, mixture)
+    torch.testing.assert_close(match_levels(gain * sources, mixture), expected)
+    loud = match_levels(sources, gain * mixture)
+    torch.testing.assert_close(loud / gain, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("silent", ["mixture", "a source", "all sources"])
+def test_silence_has_no_level(silent):
+    sources, mixture = noise(2, 2, 300), noise(2, 300, seed=1)
+    if silent == "mixture":
+        mixture[0] = 0
+    else:
+        sources[0, : 1 if silent == "a source" else 2] = 0
+    matched = match_levels(sources, mixture)
+    assert matched.isfinite().all()
+    quiet = matched[0, 0] if silent == "a source" else matched[0]
+    assert not quiet.any() and matched[1].any(1).all()
+
+
+def test_a_source_that_is_not_finite_stays_so_and_harms_no_other_item():
+    sources, mixture = noise(2, 2, 300), noise(2, 300, seed=1)
+    expected = match_levels(sources, mixture)
+    sources[0, 1, 7] = torch.nan
+    matched = match_levels(sources, mixture)
+    assert not matched[0, 1].isfinite().all()
+    assert torch.equal(matched[1], expected[1])
+
+
+def test_sources_that_cancel_each_other_get_gains_of_their_own():
+    source, mixture = noise(1, 300, seed=2), noise(1, 300, seed=1)
+    matched = match_levels(torch.stack((source, -source), 1), mixture)
+    assert matched.isfinite().all() and rms(matched.sum(1)) < rms(mixture)

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 
+from sesame.features import match_levels
 from sesame.inference import long_separation
 from sesame.inference.long_separation import separate_blocks
 
@@ -108,8 +109,21 @@ def test_one_window_is_the_direct_call():
     layer = torch.nn.Conv1d(1, 2, 31, padding=15, bias=False)
     separated = run(lambda x: layer(x[:, None]), mixture.astype(np.float64))
     with torch.inference_mode():
-        expected = layer(torch.from_numpy(mixture)[:, None])[0]
+        given = torch.from_numpy(mixture)
+        expected = match_levels(layer(given[:, None]), given)[0]
     np.testing.assert_allclose(separated, expected, rtol=1e-6, atol=1e-7)
+
+
+def test_speakers_have_the_levels_with_which_they_add_up_to_the_mixture():
+    """A network that learned from a scale-invariant loss has no level."""
+    voices = np.random.default_rng(1).standard_normal((2, 3000))
+    gains = torch.tensor([[30.0], [-0.2]])
+
+    def network(mixture):
+        return gains * torch.from_numpy(voices.astype(np.float32))[None]
+
+    separated = run(network, voices.sum(0, keepdims=True))
+    np.testing.assert_allclose(separated, voices, atol=1e-5)
 
 
 def test_channels_are_averaged_whatever_their_level(short_windows):
