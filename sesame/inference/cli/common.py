@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, TextIO
 if TYPE_CHECKING:
     from sesame.inference.enhancer import Enhancer
 
-DEFAULT_MODEL = Path(__file__).resolve().parents[2] / "pretrained" / "sesame-small"
+_PRETRAINED = Path(__file__).resolve().parents[2] / "pretrained"
+DEFAULT_MODEL = _PRETRAINED / "sesame-small"
+DEFAULT_SEPARATOR = _PRETRAINED / "tf-moe-small"
 BACKENDS = ("torch", "onnxruntime")
 
 
@@ -74,13 +76,15 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--backend", choices=BACKENDS, default="torch")
 
 
-def model_path(model: str | None) -> str:
+def model_path(model: str | None, default: Path | None = None) -> str:
     """The model that was asked for, or the one that comes with the library.
 
     Arguments
     ---------
     model : str | None
         Value of ``--model``.
+    default : Path | None
+        Folder of the model that comes with the library; None is ``DEFAULT_MODEL``.
 
     Returns
     -------
@@ -97,11 +101,12 @@ def model_path(model: str | None) -> str:
     >>> model_path("hf://owner/name")
     'hf://owner/name'
     """
-    if model is None and not DEFAULT_MODEL.is_dir():
+    default = default or DEFAULT_MODEL
+    if model is None and not default.is_dir():
         raise ValueError(
-            f"there is no default model ({DEFAULT_MODEL}): give one with --model FOLDER"
+            f"there is no default model ({default}): give one with --model FOLDER"
         )
-    return str(DEFAULT_MODEL) if model is None else model
+    return str(default) if model is None else model
 
 
 def load_model(arguments: argparse.Namespace) -> "Enhancer":

@@ -27,6 +27,11 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         metavar="MODEL",
         help="model folder or hf://owner/name[@revision]; default: sesame-small",
     )
+    parser.add_argument(
+        "--separator",
+        metavar="MODEL",
+        help="the same for separating speakers; default: tf-moe-small, if it is there",
+    )
     parser.add_argument("--device", default="auto", help="such as cpu or cuda:0")
     parser.add_argument("--port", type=int, default=7860)
     parser.add_argument(
@@ -60,4 +65,4 @@ def run(arguments: argparse.Namespace) -> None:
     model = model_path(arguments.model)
     from sesame.inference.demo import launch
 
-    launch(model, arguments.device, arguments.port, arguments.host)
+    launch(model, arguments.device, arguments.port, arguments.host, arguments.separator)

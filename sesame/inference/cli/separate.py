@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from .common import DEFAULT_SEPARATOR, model_path
 from .many_files import add_input_options, add_output_options, run_files
 
 if TYPE_CHECKING:
@@ -45,9 +46,9 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     )
     parser.add_argument(
         "--model",
-        required=True,
         metavar="MODEL",
-        help="model folder of a separator or hf://owner/name[@revision]",
+        help="model folder of a separator or hf://owner/name[@revision]; default: "
+        "tf-moe-small",
     )
     parser.add_argument("--device", default="auto", help="such as cpu or cuda:0")
     add_output_options(parser)
@@ -81,6 +82,7 @@ def run(arguments: argparse.Namespace) -> int:
     """
     from sesame.inference.file_separation import FIRST_SPEAKER
 
+    arguments.model = model_path(arguments.model, DEFAULT_SEPARATOR)
     return run_files(arguments, _load, done="separated", label=FIRST_SPEAKER)
 
 

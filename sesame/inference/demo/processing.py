@@ -1,30 +1,23 @@
-"""From an upload to all that the demo shows of it; knows nothing of web pages."""
+"""From a noisy upload to all that is shown of it; knows nothing of web pages."""
 
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-
 from sesame.metrics import score_pair
 
-from ..audio_files import check_audio, read_blocks
 from ..enhancer import Enhancer
 from ..figures import routing_figure, spectrogram_figure
-from ..resampling import resample_blocks, resampled_length
 from ..routing import expert_maps
 from .guards import decode_upload
+from .signals import beginning, read_shown
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["Enhanced", "enhance_upload", "read_mono", "score_table"]
+__all__ = ["Enhanced", "enhance_upload", "score_table"]
 
-# Beyond it, pictures and scores hold nothing that people hear.
-MAX_SHOWN_RATE = 48_000  # Hz
-# The map comes from one pass of the network, whose memory grows with the length.
-MAP_SECONDS = 12.0
 # Scores whose unit or scale a reader must know.
 LABELS = {
     "si_sdr": "si_sdr [dB]",
@@ -135,12 +128,11 @@ def enhance_upload(
     if reference is not None:
         files["clean reference"] = clean
     report(0.7, "drawing")
-    rate = min(info.sample_rate, MAX_SHOWN_RATE)
-    signals = {title: read_mono(path, rate) for title, path in files.items()}
+    signals, rate = read_shown(files, info.sample_rate)
     spectrograms = spectrogram_figure(signals, rate)
-    beginning = signals["noisy"][: math.ceil(MAP_SECONDS * rate)]
-    maps = expert_maps(enhancer, beginning, rate)
-    experts = routing_figure(beginning, rate, maps) if maps else None
+    mapped = beginning(signals["noisy"], rate)
+    maps = expert_maps(enhancer, mapped, rate)
+    experts = routing_figure(mapped, rate, maps) if maps else None
     scores = ""
     if reference is not None:
         report(0.8, "scoring")
@@ -153,43 +145,6 @@ def enhance_upload(
         )
     report(1.0, "showing")
     return Enhanced(files["noisy"], files["enhanced"], spectrograms, experts, scores)
-
-
-def read_mono(path: str | Path, sample_rate: int) -> np.ndarray:
-    """Reads the mean of all channels at a rate; never holds the channels themselves.
-
-    Shape: -> (L,), L = ceil(length * sample_rate / rate of the file).
-
-    Arguments
-    ---------
-    path : str | Path
-        Audio file.
-    sample_rate : int
-        Rate of the result, Hz.
-
-    Returns
-    -------
-    np.ndarray
-        float64, full scale 1.
-
-    Raises
-    ------
-    ValueError
-        As ``check_audio``.
-
-    Example
-    -------
-    >>> import soundfile
-    >>> path = Path(getfixture("tmp_path")) / "a.wav"
-    >>> soundfile.write(path, np.full((8000, 2), [0.5, 0.0]), 16000)
-    >>> read_mono(path, 8000).shape
-    (4000,)
-    """
-    info = check_audio(path)
-    length = resampled_length(info.num_frames, info.sample_rate, sample_rate)
-    mono = (block.mean(axis=0, keepdims=True) for block in read_blocks(path))
-    blocks = resample_blocks(mono, info.sample_rate, sample_rate, length)
-    return np.concatenate(list(blocks), axis=-1)[0]
 
 
 def score_table(rows: Mapping[str, Mapping[str, Any]]) -> str:

@@ -8,10 +8,11 @@ def test_the_demo_is_launched_with_the_options(monkeypatch, call):
     assert call("demo") == 0
     assert call("demo", "--model", "m", "--port", "99", "--host", "::1") == 0
     assert calls == [
-        (str(common.DEFAULT_MODEL), "auto", 7860, "127.0.0.1"),
-        ("m", "auto", 99, "::1"),
+        (str(common.DEFAULT_MODEL), "auto", 7860, "127.0.0.1", None),
+        ("m", "auto", 99, "::1", None),
     ]
     assert call("demo", "--device", "cpu") == 0 and calls[-1][1] == "cpu"
+    assert call("demo", "--separator", "s") == 0 and calls[-1][4] == "s"
 
 
 def test_ctrl_c_ends_the_demo_with_130(monkeypatch, call):

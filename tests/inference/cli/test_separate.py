@@ -6,6 +6,8 @@ import pytest
 import soundfile
 
 from sesame.inference import Separator
+from sesame.inference.cli import separate
+from sesame.inference.cli.common import DEFAULT_SEPARATOR
 
 RATE = 16000
 
@@ -101,3 +103,19 @@ def test_info_tells_what_a_separator_is(model, call, capsys):
 def test_without_an_input_there_is_nothing_to_do(model, call, one_line):
     assert call("separate", "-o", "out", *model) == 2
     assert "nothing to do" in one_line()
+
+
+def test_without_a_model_it_is_the_one_that_comes_with_the_library(
+    mixtures, model, call, monkeypatch, one_line
+):
+    monkeypatch.setattr(separate, "DEFAULT_SEPARATOR", Path(model[1]))
+    assert call("separate", "in/mix.wav", "-o", "out", "--quiet") == 0
+    assert results() == ["mix_speaker1.wav", "mix_speaker2.wav"]
+    monkeypatch.setattr(separate, "DEFAULT_SEPARATOR", Path("absent"))
+    assert call("separate", "in/mix.wav", "-o", "out") == 1
+    assert "absent" in one_line()
+
+
+def test_the_model_that_comes_with_the_library_separates():
+    separator = Separator.from_pretrained(DEFAULT_SEPARATOR, "cpu")
+    assert (separator.num_sources, separator.sample_rate) == (2, 16000)

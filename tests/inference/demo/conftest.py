@@ -1,4 +1,4 @@
-"""A real server of the demo with a tiny model, in a process of its own."""
+"""A real server of the demo with tiny models, in a process of its own."""
 
 import json
 import os
@@ -6,15 +6,18 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from http.client import HTTPConnection
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 import torch
 
-from sesame.inference import save_model_folder
-from sesame.models import SESAME
+from sesame.inference import Separator, save_model_folder
+from sesame.models import SESAME, TFMoE
 
 ARGUMENTS = {
     "num_bins": 33,
@@ -29,12 +32,15 @@ ARGUMENTS = {
     "noise_context_dim": 2,
 }
 TRANSFORM = {"n_fft": 64, "hop_length": 16, "win_length": 64, "exponent": 0.3}
+SEPARATOR = {"n_fft": 64, "hop_length": 16, "channels": 4, "num_blocks": 1}
+SEPARATOR |= {"num_bands": 6, "num_heads": 2, "head_channels": 4, "kernel_size": 3}
+SEPARATOR |= {"num_experts": 3}
 # Notes every address that the process looks up or connects to, then serves.
 PROGRAM = """
 import sys
 from pathlib import Path
 
-model, port, log = sys.argv[1:]
+model, separator, port, log = sys.argv[1:]
 
 def note(event, arguments):
     if event == "socket.connect" and isinstance(arguments[1], tuple):
@@ -49,14 +55,14 @@ def note(event, arguments):
 sys.addaudithook(note)
 from sesame.inference.demo import launch
 
-launch(model, device="cpu", port=int(port))
+launch(model, device="cpu", port=int(port), separator=separator)
 """
 
 
 class Server:
     """The process, what it wrote, and the requests that tests make."""
 
-    def __init__(self, model, folder):
+    def __init__(self, model, separator, folder):
         self.cache = folder / "cache"
         self.temporary = folder / "temporary"
         self.temporary.mkdir()
@@ -73,7 +79,8 @@ class Server:
             "PYTHONPATH": str(Path(__file__).parents[3]),
             "OMP_NUM_THREADS": "1",
         }
-        program = [sys.executable, "-c", PROGRAM, model, str(self.port), self.hosts]
+        options = [model, separator, str(self.port), self.hosts]
+        program = [sys.executable, "-c", PROGRAM, *options]
         with self.output.open("wb") as output:
             self.process = subprocess.Popen(
                 program, stdout=output, stderr=output, env=environment
@@ -115,18 +122,25 @@ class Server:
 
     def enhance(self, noisy, clean=None, attenuation=60, dry=0):
         """The last event of a request, and its data."""
+        return self._call("enhance", _file(noisy), _file(clean), attenuation, dry)
+
+    def separate(self, mixture):
+        """The last event of a request, and its data."""
+        return self._call("separate", _file(mixture))
+
+    def _call(self, name, *data):
         requests = pytest.importorskip("requests")
-        files = [
-            path and {"path": str(path), "meta": {"_type": "gradio.FileData"}}
-            for path in (noisy, clean)
-        ]
-        call = f"{self.url}/gradio_api/call/enhance"
-        answer = requests.post(call, json={"data": [*files, attenuation, dry]})
+        call = f"{self.url}/gradio_api/call/{name}"
+        answer = requests.post(call, json={"data": data})
         if answer.status_code != 200:
             return answer.status_code, answer.text
         events = requests.get(f"{call}/{answer.json()['event_id']}", timeout=120).text
         event, data = events.strip().split("\n\n")[-1].split("\n", 1)
         return event.removeprefix("event: "), json.loads(data.removeprefix("data: "))
+
+
+def _file(path):
+    return path and {"path": str(path), "meta": {"_type": "gradio.FileData"}}
 
 
 @pytest.fixture(scope="session")
@@ -139,9 +153,50 @@ def tiny_model(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def server(tiny_model, tmp_path_factory):
+def tiny_separator(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("demo") / "tiny-separator"
+    torch.manual_seed(0)
+    weights = TFMoE(**SEPARATOR).state_dict()
+    save_model_folder(folder, "TFMoE", SEPARATOR, None, 16000, weights)
+    return folder
+
+
+@pytest.fixture
+def separator(tiny_separator):
+    return Separator.from_pretrained(tiny_separator, "cpu")
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """Where gradio's cache and temporary folders go."""
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "cache"))
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    return tmp_path
+
+
+@pytest.fixture
+def noisy(folder):
+    path = folder / "a.wav"
+    noise = np.random.default_rng(0).uniform(-0.3, 0.3, 4000)
+    soundfile.write(path, noise, 16000)
+    return path
+
+
+@pytest.fixture
+def handler():
+    """Finds what a button of a page does."""
+
+    def find(page, name):
+        return next(f.fn for f in page.fns.values() if f.api_name == name)
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def server(tiny_model, tiny_separator, tmp_path_factory):
     pytest.importorskip("gradio")
-    server = Server(tiny_model, tmp_path_factory.mktemp("server"))
+    server = Server(tiny_model, tiny_separator, tmp_path_factory.mktemp("server"))
     try:
         yield server.wait()
     finally:
@@ -149,10 +204,10 @@ def server(tiny_model, tmp_path_factory):
 
 
 @pytest.fixture
-def own_server(tiny_model, tmp_path):
+def own_server(tiny_model, tiny_separator, tmp_path):
     """One that a test may stop."""
     pytest.importorskip("gradio")
-    server = Server(tiny_model, tmp_path)
+    server = Server(tiny_model, tiny_separator, tmp_path)
     try:
         yield server.wait()
     finally:

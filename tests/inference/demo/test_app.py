@@ -1,48 +1,43 @@
 import sys
-import tempfile
 from pathlib import Path
 
-import numpy as np
 import pytest
-import soundfile
 
-from sesame.inference.audio_files import read_audio
+from sesame.inference.cli import common
 from sesame.inference.demo import app as demo
 from sesame.inference.demo import build_app, launch
 
 gradio = pytest.importorskip("gradio")
 
 
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    """Where gradio's cache and temporary folders go."""
-    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "cache"))
-    (tmp_path / "temporary").mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
-    return tmp_path
+def _labels(app, kind):
+    return [b.label for b in app.blocks.values() if isinstance(b, kind)]
 
 
-@pytest.fixture
-def noisy(folder):
-    path = folder / "a.wav"
-    noise = np.random.default_rng(0).uniform(-0.3, 0.3, 4000)
-    soundfile.write(path, noise, 16000)
-    return path
-
-
-def _handler(app):
-    return next(f.fn for f in app.fns.values() if f.api_name == "enhance")
-
-
-def test_the_page_keeps_nothing_and_computes_one_request_at_a_time(enhancer):
-    app = build_app(enhancer)
+def test_the_page_keeps_nothing_and_computes_one_request_at_a_time(enhancer, separator):
+    app = build_app(enhancer, separator=separator)
     assert not app.analytics_enabled
     assert app.delete_cache == (3600, 3600)
     assert app._queue.max_size == 16
-    enhance = next(f for f in app.fns.values() if f.api_name == "enhance")
     assert app._queue.default_concurrency_limit == 1
-    assert enhance.concurrency_limit in ("default", 1)
+    buttons = [f for f in app.fns.values() if f.api_name in ("enhance", "separate")]
+    assert [button.concurrency_limit for button in buttons] == [1, 1]
+    # One queue of both tabs.
+    assert len({button.concurrency_id for button in buttons}) == 1
     assert not [b for b in app.blocks.values() if isinstance(b, gradio.State)]
+
+
+def test_a_separator_has_a_tab_of_its_own(enhancer, separator):
+    app = build_app(enhancer, separator=separator, separator_name="tiny")
+    assert _labels(app, gradio.Tab) == ["Enhance", "Separate"]
+    texts = [b.value for b in app.blocks.values() if isinstance(b, gradio.Markdown)]
+    assert "Model: tiny." in " ".join(filter(None, texts))
+
+
+def test_without_a_separator_there_are_no_tabs(enhancer):
+    app = build_app(enhancer)
+    assert not _labels(app, gradio.Tab)
+    assert {f.api_name for f in app.fns.values()} == {"enhance"}
 
 
 def test_the_server_is_closed_by_default(tiny_model, monkeypatch):
@@ -71,6 +66,45 @@ def test_the_shipped_model_is_the_default(monkeypatch):
     assert Path(loaded[0]).name == "sesame-small"
 
 
+@pytest.fixture
+def built(tiny_model, monkeypatch):
+    """Options of the page that ``launch`` builds, beside those of the enhancer."""
+    kept = {}
+
+    def build(enhancer, examples, **options):
+        kept.update(options)
+        raise ValueError("stop here")
+
+    def run(**options):
+        with pytest.raises(ValueError, match="stop here"):
+            launch(tiny_model, device="cpu", **options)
+        return kept
+
+    monkeypatch.setattr(demo, "build_app", build)
+    return run
+
+
+def test_the_separator_that_is_asked_for_is_shown(built, tiny_separator):
+    options = built(separator=tiny_separator)
+    assert options["separator"].num_sources == 2
+    assert options["separator_name"] == "tiny-separator"
+
+
+@pytest.mark.parametrize("shipped", [True, False])
+def test_the_shipped_separator_is_the_default(
+    built, tiny_separator, tmp_path, monkeypatch, shipped
+):
+    monkeypatch.setattr(common, "DEFAULT_SEPARATOR", tmp_path / "tf-moe-small")
+    if shipped:
+        (tmp_path / "tf-moe-small").symlink_to(tiny_separator)
+    assert built().get("separator_name") == ("tf-moe-small" if shipped else None)
+
+
+def test_an_enhancer_is_no_separator(tiny_model):
+    with pytest.raises(ValueError, match="tiny-model"):
+        launch(tiny_model, device="cpu", separator=tiny_model)
+
+
 @pytest.mark.parametrize("missing", ["gradio", "matplotlib"])
 def test_a_missing_package_is_named_with_its_remedy(enhancer, monkeypatch, missing):
     monkeypatch.setitem(sys.modules, missing, None)
@@ -85,66 +119,6 @@ def test_limits_must_be_positive(enhancer, limit, value):
         build_app(enhancer, **{limit: value})
 
 
-def test_a_request_leaves_files_in_the_cache_only(enhancer, folder, noisy):
-    enhance = _handler(build_app(enhancer))
-    results = enhance(str(noisy), None, 60, 0)
-    for path in results[:2]:
-        assert path.startswith(str(folder / "cache"))
-    assert not list((folder / "temporary").iterdir())
-
-
-def test_a_failed_request_leaves_no_file(enhancer, folder, noisy):
-    enhance = _handler(build_app(enhancer, max_seconds=0.1))
-    with pytest.raises(gradio.Error, match=r"lasts more than 0\.1 s"):
-        enhance(str(noisy), None, 60, 0)
-    assert not list((folder / "temporary").iterdir())
-    assert not list((folder / "cache").rglob("*.wav"))
-
-
-def test_a_request_ends_with_its_time(enhancer, noisy):
-    enhance = _handler(build_app(enhancer, budget_seconds=1e-6))
-    with pytest.raises(gradio.Error, match="longer than the 1e-06 s"):
-        enhance(str(noisy), None, 60, 0)
-
-
-def test_a_request_without_a_file_says_what_to_do(enhancer):
-    enhance = _handler(build_app(enhancer))
-    with pytest.raises(gradio.Error, match="upload or record a noisy file first"):
-        enhance(None, None, 60, 0)
-
-
-def test_no_request_changes_the_next(enhancer, folder, noisy):
-    other = folder / "b.wav"
-    soundfile.write(other, np.random.default_rng(1).uniform(-0.3, 0.3, 3000), 8000)
-    enhance = _handler(build_app(enhancer))
-    first, _, again = (
-        read_audio(enhance(str(path), None, 60, 0)[1]).waveform
-        for path in (noisy, other, noisy)
-    )
-    np.testing.assert_array_equal(first, again)
-
-
-def test_the_end_of_the_attenuation_slider_is_no_limit(enhancer, folder, noisy):
-    enhance = _handler(build_app(enhancer))
-    unlimited = read_audio(enhance(str(noisy), None, 60, 0)[1]).waveform
-    enhancer.enhance_file(noisy, folder / "expected.wav")
-    expected = read_audio(folder / "expected.wav").waveform
-    np.testing.assert_array_equal(unlimited, expected)
-    untouched = read_audio(enhance(str(noisy), None, 0, 0)[1]).waveform
-    np.testing.assert_array_equal(untouched, read_audio(noisy).waveform)
-
-
-def test_a_model_without_experts_says_so(enhancer, noisy, monkeypatch):
-    monkeypatch.setattr(demo, "enhance_upload", _without_experts(demo.enhance_upload))
-    note, plot = _handler(build_app(enhancer))(str(noisy), None, 60, 0)[-2:]
-    assert "no mixture of experts" in note
-    assert plot.visible is False
-
-
-def _without_experts(original):
-    return lambda *arguments: original(*arguments)._replace(experts=None)
-
-
 def test_bundled_examples_are_pairs_that_exist():
     examples = demo._bundled_examples()
     assert examples
@@ -152,12 +126,6 @@ def test_bundled_examples_are_pairs_that_exist():
         assert noisy != clean
         assert noisy.name == clean.name
         assert clean.is_file()
-
-
-def test_examples_are_offered_by_name(enhancer, folder, noisy):
-    app = build_app(enhancer, [(noisy, noisy)])
-    datasets = [b for b in app.blocks.values() if isinstance(b, gradio.Dataset)]
-    assert datasets[0].sample_labels == ["a"]
 
 
 def test_a_taken_port_is_an_error(server, tiny_model):

@@ -27,6 +27,12 @@ def _assert_alive(server):
     event, data = server.enhance(path)
     assert event == "complete"
     assert data[1]["path"].endswith("fine_enhanced.wav")
+    event, data = server.separate(path)
+    assert event == "complete"
+    assert [Path(file["path"]).name for file in data[:2]] == [
+        "fine_speaker1.wav",
+        "fine_speaker2.wav",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -104,12 +110,16 @@ def test_uploads_never_become_pages(server, name):
         " HTTPS://example.com/a.wav",
     ],
 )
-@pytest.mark.parametrize("part", ["noisy", "clean"])
+@pytest.mark.parametrize("part", ["noisy", "clean", "mixture"])
 def test_only_uploads_are_inputs(server, path, part):
     path = path.format(port=server.port)
     uploaded = server.upload("a.wav", _wav()).json()[0]
-    files = (path, None) if part == "noisy" else (uploaded, path)
-    event, data = server.enhance(*files)
+    if part == "mixture":
+        event, data = server.separate(path)
+    else:
+        event, data = server.enhance(
+            *((path,) if part == "noisy" else (uploaded, path))
+        )
     assert event == "error"
     message = (data or {}).get("error") or ""
     assert "root:" not in message
@@ -147,6 +157,25 @@ def test_only_uploads_are_inputs(server, path, part):
 def test_a_bad_file_is_one_clear_message(server, name, content, message):
     path = server.upload(name, content).json()[0]
     event, data = server.enhance(path)
+    assert event == "error"
+    assert message in data["error"]
+    assert "\n" not in data["error"]
+    assert str(server.cache) not in data["error"]
+    assert "Traceback" not in data["error"]
+
+
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        (b"no sound in here", "cannot read the mixture as audio"),
+        (_wav(np.zeros(600 * 4000), 4000), "the mixture lasts more than 120 s"),
+        (_wav(rate=1), "sampling rate of the mixture"),
+    ],
+    ids=["text", "long", "slow"],
+)
+def test_a_bad_mixture_is_one_clear_message(server, content, message):
+    path = server.upload("mix.wav", content).json()[0]
+    event, data = server.separate(path)
     assert event == "error"
     assert message in data["error"]
     assert "\n" not in data["error"]

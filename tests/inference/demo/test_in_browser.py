@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from sesame.inference import Enhancer
+from sesame.inference import Enhancer, Separator
 from sesame.inference.audio_files import read_audio
 
 playwright = pytest.importorskip("playwright.sync_api")
@@ -106,6 +106,28 @@ def test_upload_run_listen_look_and_download(page, files, tiny_model, tmp_path):
     assert np.isfinite(saved.waveform).all()
     step = 2**-15
     np.testing.assert_allclose(saved.waveform, expected.waveform, rtol=0, atol=step)
+
+
+def test_a_mixture_becomes_a_player_for_each_speaker(
+    page, files, tiny_separator, tmp_path
+):
+    page.get_by_role("tab", name="Separate").click()
+    _upload(page, "mixture", files[0])
+    page.get_by_role("button", name="Separate", exact=True).click()
+    for number in (1, 2):
+        player = page.locator(f"#speaker{number}-player")
+        assert _wait_for_sound(player) == 1
+    assert [width > 500 for width in _picture_widths(page)] == [True, True]
+    separator = Separator.from_pretrained(tiny_separator, device="cpu")
+    sources = separator(read_audio(files[0]).waveform, 44_100)
+    for number, source in enumerate(sources, 1):
+        with page.expect_download() as download:
+            page.get_by_text(f"Download speaker {number}").click()
+        assert download.value.suggested_filename == f"noisy_speaker{number}.wav"
+        saved = tmp_path / f"{number}.wav"
+        download.value.save_as(saved)
+        (found,) = read_audio(saved).waveform
+        np.testing.assert_allclose(found, source, rtol=0, atol=2**-15)
 
 
 def test_recording_works_as_uploading_does(page):

@@ -8,8 +8,9 @@ import torch
 from sesame.features import CompressedSTFT
 from sesame.inference import Enhancer
 from sesame.inference.audio_files import read_audio
-from sesame.inference.demo import processing
-from sesame.inference.demo.processing import enhance_upload, read_mono, score_table
+from sesame.inference.demo import signals
+from sesame.inference.demo.processing import enhance_upload, score_table
+from sesame.inference.demo.signals import read_mono
 from sesame.metrics import score_pair
 from sesame.models import MPSENet
 
@@ -86,7 +87,7 @@ def test_a_reference_may_have_another_rate(enhancer, files):
 
 
 def test_the_experts_are_those_of_the_beginning(enhancer, files, monkeypatch):
-    monkeypatch.setattr(processing, "MAP_SECONDS", 0.25)
+    monkeypatch.setattr(signals, "MAP_SECONDS", 0.25)
     result = enhance_upload(enhancer, files.noisy, None, files.folder, 2.0)
     assert len(result.experts.axes) == 3
     left, right = result.experts.axes[0].get_xlim()
@@ -154,19 +155,6 @@ def test_a_refused_file_is_named_by_its_part(enhancer, files, bad):
     name = {"noisy": "the noisy recording", "clean": "the clean reference"}[bad]
     assert str(caught.value).startswith(f"cannot read {name} as audio: ")
     assert str(files.folder.parent) not in str(caught.value)
-
-
-def test_mono_is_the_mean_of_the_channels(files):
-    expected = read_audio(files.noisy).waveform.mean(axis=0)
-    np.testing.assert_allclose(read_mono(files.noisy, 44_100), expected, atol=1e-15)
-
-
-def test_mono_keeps_a_tone_when_it_is_resampled(files):
-    time = np.arange(8000) / 16_000
-    mono = read_mono(files.clean, 16_000)
-    expected = 0.225 * np.sin(2 * np.pi * 440 * time)
-    assert len(mono) == 8000
-    np.testing.assert_allclose(mono[500:-500], expected[500:-500], atol=1e-4)
 
 
 def test_a_reason_that_several_signals_share_stands_once():
