@@ -1,4 +1,4 @@
-"""The systems of ``hparams/``, at full size or tiny."""
+"""The enhancement systems of ``hparams/``, at full size or tiny."""
 
 import tempfile
 from pathlib import Path
@@ -13,7 +13,12 @@ from sesame.features import CompressedSTFT
 
 __all__ = ["HPARAMS", "System", "load_system"]
 
-HPARAMS = sorted(ROOT.glob("hparams/*.yaml"))
+# Separators have no transform: they map waveforms.
+HPARAMS = [
+    path
+    for path in sorted(ROOT.glob("hparams/*.yaml"))
+    if "\ntransform:" in path.read_text(encoding="utf-8")
+]
 # Of the generator's arguments, those that a system has; blocks stay as many, since
 # other arguments count them.
 TINY = {"channels": 16, "dense_depth": 1, "expand": 1, "hidden_channels": 8}

@@ -5,19 +5,26 @@ import os
 import re
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
-from sesame.models import SESAME, MPSENet
-from sesame.nnet import Mamba, SelfAttention
+from sesame.models import SESAME, MPSENet, TFConformer, TFMoE
+from sesame.nnet import Mamba, SelfAttention, moe_layers
 from sesame.nnet.selective_scan import selective_scan
 
 ROOT = Path(__file__).resolve().parent.parent
 # From torch where an option of oneDNN is set, of which it then tells all.
 pytestmark = pytest.mark.filterwarnings("ignore:TF32 acceleration on top of oneDNN")
+# Of the files in hparams/, those whose network maps waveforms to waveforms.
+SEPARATORS = {
+    path.stem
+    for path in ROOT.glob("hparams/*.yaml")
+    if "sesame.brain.SeparationBrain" in path.read_text(encoding="utf-8")
+}
 SIZES = {"num_bins": 33, "channels": 8, "num_blocks": 2, "num_heads": 2}
 
 
@@ -49,6 +56,12 @@ def run(script, *arguments):
 def row_names(text):
     """First cells of all tables."""
     return re.findall(r"^\| (.+?) +\|", text, flags=re.MULTILINE)
+
+
+def table_rows(text):
+    """Cells of all lines of all tables."""
+    lines = re.findall(r"^\| (.+) \|$", text, flags=re.MULTILINE)
+    return [[cell.strip() for cell in line.split(" | ")] for line in lines]
 
 
 @pytest.mark.parametrize("attention_only", [False, True])
@@ -149,11 +162,77 @@ def test_speed_reports_systems_on_a_clip_and_on_sets_and_forms_of_the_scan(minib
     assert ratios[:2] == ["1.00", "1.00"]
 
 
+def test_speed_of_separators_reports_every_number_of_experts(tmp_path):
+    output = tmp_path / "speed.md"
+    text = run("separation_speed.py", "--output", output)
+    assert output.read_text() == text
+    inference, training = text.split("## Training step")
+    networks = ["TF-Conformer", *(f"TF-MoE, E = {count}" for count in (3, 6, 12, 24))]
+    for part in (inference, training):
+        rows = [row for row in table_rows(part) if row[0] in networks]
+        # Times, then ratios to the dense network.
+        assert [row[0] for row in rows] == networks * 2
+        assert rows[5][1:3] == ["1.000", "1.000"]
+    published = [row[3] for row in table_rows(inference)[-5:]]
+    assert published == ["1", "", "", "1.04", "1.09"]
+
+
+def test_separators_are_measured_with_even_shares_of_the_experts():
+    script = load_script("separation_speed")
+    sizes = {"n_fft": 128, "hop_length": 32, "num_bands": 12, "num_blocks": 2}
+    mixture = torch.randn(1, 1600)
+    network = TFMoE(**sizes, num_experts=4).eval()
+
+    def busiest():
+        with torch.no_grad():
+            network(mixture)
+        loads = [layer.routing.load for layer in moe_layers(network).values()]
+        return sum(float(load.max() / load.mean()) for load in loads) / len(loads)
+
+    before = busiest()
+    measured = script.balance(network, mixture)
+    assert measured == pytest.approx(busiest()) and measured < 1.2 < before
+    assert not any(module._forward_pre_hooks for module in network.modules())
+    assert script.balance(TFConformer(**sizes), mixture) == 1
+
+
+def test_a_measured_step_has_gradients_and_leaves_the_weights_alone():
+    script = load_script("separation_speed")
+    network = TFMoE(**script.TINY, num_experts=3)
+    before = [parameter.clone() for parameter in network.parameters()]
+    gradients = {}
+    for name, parameter in network.named_parameters():
+        parameter.register_hook(
+            lambda gradient, name=name: gradients.update({name: gradient.abs().sum()})
+        )
+    script.training_step(network, torch.randn(2, 2, 1600))()
+    assert set(gradients) == dict(network.named_parameters()).keys()
+    assert all(gradients[name] > 0 for name in gradients if "token_projection" in name)
+    for parameter, old in zip(network.parameters(), before, strict=True):
+        assert torch.equal(parameter, old)
+
+
+def test_a_mixture_is_learned_by_heart_dense_and_sparse():
+    talkers = sorted((ROOT / "data/minibank/clean_testset_wav").glob("*_001.flac"))[:2]
+    script = load_script("overfit")
+    mixture, sources = script.two_talkers(talkers, seconds=0.5)
+    torch.testing.assert_close(sources.sum(1), mixture)
+    for network in (TFConformer, partial(TFMoE, num_experts=3)):
+        torch.manual_seed(0)
+        built = network(**script.QUICK)
+        assert script.overfit(built, mixture, sources, 150, 1e-2) > 10
+
+
+def test_learning_by_heart_is_reported():
+    talkers = sorted((ROOT / "data/minibank/clean_testset_wav").glob("*_001.flac"))[:2]
+    rows = table_rows(run("overfit.py", "--speech", *talkers))
+    assert [row[:2] for row in rows[-2:]] == [["TFConformer", "-"], ["TFMoE", "3"]]
+
+
 def test_every_system_has_a_tiny_form():
     systems = load_script("systems")
-    assert [path.stem for path in systems.HPARAMS] == sorted(
-        path.stem for path in ROOT.glob("hparams/*.yaml")
-    )
+    names = {path.stem for path in systems.HPARAMS}
+    assert names | SEPARATORS == {path.stem for path in ROOT.glob("hparams/*.yaml")}
     for path in systems.HPARAMS:
         system = systems.load_system(path, tiny=True)
         assert system.name == path.stem
@@ -179,7 +258,26 @@ def test_speed_reports_the_wait_for_pesq():
 @pytest.mark.slow
 def test_complexity_has_a_row_for_every_yaml_file():
     names = row_names(run("complexity.py"))
-    assert {path.stem for path in ROOT.glob("hparams/*.yaml")} <= set(names)
+    files = {path.stem for path in ROOT.glob("hparams/*.yaml")}
+    assert files - SEPARATORS <= set(names)
+
+
+@pytest.mark.slow
+def test_complexity_has_the_tables_of_the_separators(tmp_path):
+    output = tmp_path / "complexity.md"
+    text = run("complexity.py", "--separators", "--output", output)
+    assert output.read_text() == text
+    cells = {row[0]: row[1:] for row in table_rows(text)}
+    for name, parameters, paper, active in (
+        ("BSRNN", "2,427,692", "2.4 M", "2,427,692"),
+        ("TF-Conformer", "2,349,004", "2.3 M", "2,349,004"),
+        ("TF-MoE, E = 12", "4,563,148", "4.6 M", "2,358,220"),
+        ("TF-MoE, E = 24", "6,977,740", "7.0 M", "2,367,436"),
+        ("conformer, moe", "2,852,428", "2.9 M", "2,351,308"),
+    ):
+        assert cells[name][:3] == [parameters, paper, active]
+    assert cells["E = 24, batch"] == cells["E = 24, seq"]
+    assert float(cells["E = 24, token"][2]) > float(cells["E = 24, seq"][2])
 
 
 def test_complexity_counts_products_of_chosen_experts_only():
