@@ -47,6 +47,9 @@ def folder(tmp_path_factory):
             soundfile.write(folder / name / "monday" / f"{number}.wav", samples, rate)
     shutil.copy(folder / "calls/monday/1.wav", folder / "noisy.wav")
     shutil.copy(folder / "clean/monday/1.wav", folder / "reference.wav")
+    talkers = [soundfile.read(folder / f"clean/monday/{n}.wav")[0] for n in (1, 2)]
+    length = min(map(len, talkers))
+    soundfile.write(folder / "mix.wav", sum(t[:length] for t in talkers) / 2, 16000)
     return folder
 
 
@@ -72,6 +75,10 @@ def test_every_command_runs_as_printed(folder):
         assert "Traceback" not in done.stderr, command
     made = {
         "noisy_enhanced.wav",
+        "out/mix_speaker1.wav",
+        "out/mix_speaker2.wav",
+        "mix_experts.png",
+        "usage.csv",
         "enhanced/monday/1.wav",
         "enhanced/monday/2.wav",
         "gentle.wav",
@@ -117,10 +124,11 @@ def _open_demo(folder):
 @pytest.mark.slow
 def test_the_python_lines_run_as_printed(folder, monkeypatch):
     monkeypatch.chdir(folder)
-    (code,) = (block for language, block in BLOCKS if language == "python")
-    names = {"noisy": 0.1 * np.random.default_rng(0).standard_normal((2, 4410))}
-    exec(code, names)
-    assert names["enhanced"].shape == (2, 4410)
+    noise = 0.1 * np.random.default_rng(0).standard_normal((2, 4410))
+    names = {"noisy": noise, "mixture": noise}
+    for code in (block for language, block in BLOCKS if language == "python"):
+        exec(code, names)
+    assert names["enhanced"].shape == names["speakers"].shape == (2, 4410)
     assert (folder / "enhanced.wav").is_file()
 
 
