@@ -54,18 +54,23 @@ ENHANCEMENT = {
     "xlstm_senet": OTHER_SYSTEM | DENSE,
     "xlstm_senet2": OTHER_SYSTEM | DENSE,
 }
+SMALL_SEPARATION = SIZES | {"steps_per_epoch", "prepare_data", "crop"}
+SMALL_SEPARATION |= {"train_set", "valid_set", "test_set"}
+SMALL_SEPARATION |= {
+    f"generator.{name}"
+    for name in ("hop_length", "num_bands", "num_heads", "head_channels", "kernel_size")
+}
 SEPARATION = {
     "bsrnn": OTHER_SYSTEM | DENSE_SEPARATION,
     "tf_conformer": OTHER_SYSTEM | DENSE_SEPARATION,
-    "tf_moe_mini": SIZES
-    | {"steps_per_epoch", "valid_speakers", "prepare_data", "crop"}
-    | {"train_set", "valid_set", "test_set"}
-    | {f"generator.{name}" for name in ("n_fft", "num_bands", "head_channels")},
+    "tf_conformer_small": SMALL_SEPARATION | OTHER_SYSTEM | DENSE_SEPARATION,
+    "tf_moe_mini": SMALL_SEPARATION | {"valid_speakers", "generator.n_fft"},
+    "tf_moe_small": SMALL_SEPARATION,
 }
 # The file that the others of its family are compared with -> their differences.
 FAMILIES = {"sesame": ENHANCEMENT, "tf_moe": SEPARATION}
 PAIRS = [(name, base) for base, others in FAMILIES.items() for name in others]
-MOST_PARAMETERS = {name: 600_000 for name in FILES if name.endswith("_small")}
+MOST_PARAMETERS = {name: 600_000 for name in ENHANCEMENT if name.endswith("_small")}
 PARAMETERS = {
     "bsrnn": 2_427_692,
     "discriminator": 181_650,
@@ -76,7 +81,9 @@ PARAMETERS = {
     "mp_senet": 2_263_372,
     "semamba": 2_258_769,
     "tf_conformer": 2_349_004,
+    "tf_conformer_small": 1_411_880,
     "tf_moe": 4_563_148,
+    "tf_moe_small": 1_915_304,
     "transformer_mamba": 5_954_385,
     "xlstm_attention": 2_270_673,
     "xlstm_senet": 2_203_601,

@@ -2,6 +2,7 @@
 
 from sesame.brain.checkpoints import FallbackCheckpointer
 from sesame.brain.enhancement import EnhancementBrain
+from sesame.brain.muon import Muon
 from sesame.brain.optimization import (
     exponential_moving_average,
     gradient_step,
@@ -14,6 +15,7 @@ from sesame.brain.separation import SeparationBrain
 __all__ = [
     "EnhancementBrain",
     "FallbackCheckpointer",
+    "Muon",
     "SeparationBrain",
     "exponential_moving_average",
     "gradient_step",

@@ -134,7 +134,7 @@ def warmup_then_cosine(
 
 
 def weight_decay_groups(module: torch.nn.Module) -> list[dict]:
-    """Parameter groups of an optimiser that keep weight decay to weights.
+    """Parameter groups of an optimiser that keep weight decay, and Muon, to weights.
 
     Biases, also those stacked over experts, the vectors of normalisations and the
     routers do not decay.
@@ -147,8 +147,8 @@ def weight_decay_groups(module: torch.nn.Module) -> list[dict]:
     Returns
     -------
     list[dict]
-        Two groups; the second has ``weight_decay`` 0. One without parameters is left
-        out.
+        Two groups; the second has ``weight_decay`` 0 and ``matrices`` False (see
+        ``Muon``). One without parameters is left out.
 
     Example
     -------
@@ -166,7 +166,10 @@ def weight_decay_groups(module: torch.nn.Module) -> list[dict]:
     for name, parameter in module.named_parameters():
         exempt = parameter.ndim < 2 or name.endswith("bias") or parameter in routers
         (others if exempt else decaying).append(parameter)
-    groups = [{"params": decaying}, {"params": others, "weight_decay": 0.0}]
+    groups = [
+        {"params": decaying},
+        {"params": others, "weight_decay": 0.0, "matrices": False},
+    ]
     return [group for group in groups if group["params"]]
 
 

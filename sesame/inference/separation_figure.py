@@ -25,6 +25,7 @@ __all__ = ["mixture_figure"]
 
 ROW = 0.16  # inches per layer
 SPECTROGRAM = 3.2  # inches
+BESIDE = 1.6  # inches that a title needs
 NUM_TICKS = 7
 
 
@@ -71,7 +72,7 @@ def mixture_figure(routing: MixtureRouting) -> "Figure":
     beside = [plane for plane in routing.planes if not _is_below(plane)]
     num_speakers = len(routing.sources)
     heights = [SPECTROGRAM, ROW * (num_speakers + 1), ROW * max(1, len(below))]
-    widths = [WIDTH, max(2 * ROW * len(beside), 1.0)]
+    widths = [WIDTH, max(2 * ROW * len(beside), BESIDE)]
     figure = new_figure(sum(widths), 1.6 + sum(heights))
     grid = figure.add_gridspec(3, 2, height_ratios=heights, width_ratios=widths)
     main = figure.add_subplot(grid[0, 0])
