@@ -55,7 +55,7 @@ ENHANCEMENT = {
     "xlstm_senet2": OTHER_SYSTEM | DENSE,
 }
 SMALL_SEPARATION = SIZES | {"steps_per_epoch", "prepare_data", "crop"}
-SMALL_SEPARATION |= {"train_set", "valid_set", "test_set"}
+SMALL_SEPARATION |= {"train_set", "valid_set", "test_set", "generator_optimizer"}
 SMALL_SEPARATION |= {
     f"generator.{name}"
     for name in ("hop_length", "num_bands", "num_heads", "head_channels", "kernel_size")
