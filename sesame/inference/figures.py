@@ -344,7 +344,7 @@ def spectrogram_levels(name: str, signal: np.ndarray, sample_rate: int) -> np.nd
     Returns
     -------
     np.ndarray
-        dB, at least -120.
+        dB, at least -120 but for rounding.
 
     Raises
     ------
@@ -353,8 +353,9 @@ def spectrogram_levels(name: str, signal: np.ndarray, sample_rate: int) -> np.nd
 
     Example
     -------
-    >>> spectrogram_levels("silence", np.zeros(16000), 16000).max()
-    np.float32(-120.0)
+    >>> levels = spectrogram_levels("silence", np.zeros(16000), 16000)
+    >>> round(float(levels.max()), 3)
+    -120.0
     """
     if signal.ndim != 1 or signal.size == 0:
         raise ValueError(f"signal {name!r} {signal.shape} must be (L,), not empty")
