@@ -22,6 +22,7 @@ from sesame.nnet.feed_forward import (
     ProjectedBackbone,
     RecurrentBackbone,
 )
+from sesame.nnet.flow_matching import FlowEncoder, TimeEmbedding, follow_flow
 from sesame.nnet.lstm import LSTMMixer
 from sesame.nnet.mamba import Mamba, MambaState
 from sesame.nnet.mlstm import MLSTM, MLSTMState
@@ -35,6 +36,20 @@ from sesame.nnet.moe import (
     routing_summary,
     update_expert_bias,
 )
+from sesame.nnet.rate_codec import RateBandDecoder, RateBandEncoder
+from sesame.nnet.slimmable import (
+    FlexAttention,
+    FlexContextAttention,
+    FlexConv,
+    FlexDualPathBlock,
+    FlexFeedForward,
+    FlexLinear,
+    FlexLinearStack,
+    FlexRMSNorm,
+    HopBlock,
+    prefix_state_dict,
+)
+from sesame.nnet.streaming import Stream, StreamState, ring_slots, write_slots
 from sesame.nnet.transformer import TransformerLayer
 
 __all__ = [
@@ -49,7 +64,17 @@ __all__ = [
     "DenseEncoder2023",
     "DualPathBlock",
     "Experts",
+    "FlexAttention",
+    "FlexContextAttention",
+    "FlexConv",
+    "FlexDualPathBlock",
+    "FlexFeedForward",
+    "FlexLinear",
+    "FlexLinearStack",
+    "FlexRMSNorm",
+    "FlowEncoder",
     "GRUFeedForward",
+    "HopBlock",
     "LSTMMixer",
     "LearnableSigmoid",
     "MLSTMState",
@@ -65,13 +90,22 @@ __all__ = [
     "PreNormAttention",
     "PreNormResidual",
     "ProjectedBackbone",
+    "RateBandDecoder",
+    "RateBandEncoder",
     "RecurrentBackbone",
     "Routing",
     "SelfAttention",
+    "Stream",
+    "StreamState",
     "SubPixelConv",
+    "TimeEmbedding",
     "TopKRouter",
     "TransformerLayer",
+    "follow_flow",
     "moe_layers",
+    "prefix_state_dict",
+    "ring_slots",
     "routing_summary",
     "update_expert_bias",
+    "write_slots",
 ]
