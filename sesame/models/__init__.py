@@ -10,6 +10,7 @@ from sesame.models.discriminator import MetricDiscriminator
 from sesame.models.lstm_senet import LSTMAttention, LSTMSENet
 from sesame.models.mambattention import MambAttention
 from sesame.models.mp_senet import MPSENet
+from sesame.models.seflow import SEFlow
 from sesame.models.semamba import SEMamba
 from sesame.models.sesame import SESAME
 from sesame.models.tf_moe import TFConformer, TFMoE
@@ -24,6 +25,7 @@ __all__ = [
     "MPSENet",
     "MambAttention",
     "MetricDiscriminator",
+    "SEFlow",
     "SEMamba",
     "TFConformer",
     "TFMoE",
