@@ -26,6 +26,7 @@ from .report import (
     unscored_rows,
     write_scores,
 )
+from .restoration import RESTORATION_METRICS, erle, score_restoration
 from .score import Pair, Score, check_estimate, check_pair, check_signal
 from .score_log import ScoreLog, evaluation_settings
 from .scoreq import scoreq
@@ -42,6 +43,7 @@ __all__ = [
     "KNOWN_METRICS",
     "METRICS",
     "MODEL_FILES",
+    "RESTORATION_METRICS",
     "SEPARATION_METRICS",
     "UNPAIRED_METRICS",
     "VARIANTS",
@@ -60,6 +62,7 @@ __all__ = [
     "composite",
     "distillmos",
     "dnsmos",
+    "erle",
     "estoi",
     "evaluate_folders",
     "evaluation_settings",
@@ -75,6 +78,7 @@ __all__ = [
     "resample",
     "score_pair",
     "score_pairs",
+    "score_restoration",
     "score_separation",
     "scoreq",
     "sdr",
