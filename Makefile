@@ -11,7 +11,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 .venv/installed: requirements.txt pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --upgrade pip
-	$(BIN)/pip install --quiet -r requirements.txt -e ".[demo,dev,eval,onnx,plot]"
+	$(BIN)/pip install --quiet -r requirements.txt -e ".[demo,dev,eval,onnx,plot,rooms]"
 	touch $@
 
 run: .venv/installed

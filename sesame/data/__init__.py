@@ -3,6 +3,9 @@
 from sesame.data.audio import audio_info, list_audio, read_audio, resample
 from sesame.data.babble import babble, remove_silence
 from sesame.data.crops import RandomCrop, keyed_rng
+from sesame.data.degraded_batch import degraded_batch
+from sesame.data.degraded_sets import multi_rate_dataset, task_datasets
+from sesame.data.degraded_speech import degraded_dataset
 from sesame.data.dynamic_mixing import mixed_dataset
 from sesame.data.librimix import prepare_librimix
 from sesame.data.manifest import read_manifest, write_manifest
@@ -20,12 +23,15 @@ __all__ = [
     "active_rms",
     "audio_info",
     "babble",
+    "degraded_batch",
+    "degraded_dataset",
     "demandex_dataset",
     "keyed_rng",
     "list_audio",
     "mix_at_segmental_snr",
     "mix_at_snr",
     "mixed_dataset",
+    "multi_rate_dataset",
     "paired_dataset",
     "prepare_librimix",
     "prepare_voicebank_demand",
@@ -38,5 +44,6 @@ __all__ = [
     "separation_dataset",
     "speaker_mixture_dataset",
     "speech_shaped_noise",
+    "task_datasets",
     "write_manifest",
 ]

@@ -10,7 +10,7 @@ from speechbrain.utils.data_pipeline import DynamicItem
 
 from sesame.data.audio import audio_info, list_audio, read_audio, resampled_length
 from sesame.data.crops import Counter, current_epoch, keyed_rng, tile
-from sesame.data.mixing import draw_snr, mix_at_snr
+from sesame.data.mixing import check_levels, draw_snr, mix_at_snr
 from sesame.data.pipelines import OUTPUT_KEYS
 
 _NOISE_DRAWS = 8
@@ -171,11 +171,7 @@ def mixed_dataset(
     """
     if segment_length is not None and segment_length < 1:
         raise ValueError(f"segment_length ({segment_length}) must be at least 1 sample")
-    if len(snr_db) == 0 or (len(snr_db) == 2 and snr_db[0] > snr_db[1]):
-        raise ValueError(
-            f"snr_db ({list(snr_db)}) must be [min, max] in dB with min <= max, or a "
-            "list of values"
-        )
+    check_levels("snr_db", snr_db)
     if items_per_file < 1:
         raise ValueError(f"items_per_file ({items_per_file}) must be at least 1")
     items: dict[str, dict[str, str | int | float]] = {}

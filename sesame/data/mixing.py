@@ -48,6 +48,41 @@ def active_rms(waveform: np.ndarray, sample_rate: int) -> float:
     return float(np.sqrt(energy[active].sum() / samples[active].sum()))
 
 
+def ratio_gain(
+    signal: np.ndarray, other: np.ndarray, ratio_db: float, sample_rate: int
+) -> float:
+    """Gain that brings another signal to a distance below a signal.
+
+    Shape: signal (L,), other (L,) -> float.
+
+    Arguments
+    ---------
+    signal : np.ndarray
+        What stays as it is.
+    other : np.ndarray
+        What the gain is for.
+    ratio_db : float
+        Wanted 20 log10(active_rms(signal) / active_rms(gain * other)), dB.
+    sample_rate : int
+        Hz.
+
+    Returns
+    -------
+    float
+        Gain; 1 if either is silent.
+
+    Example
+    -------
+    >>> round(ratio_gain(np.ones(320), np.full(320, 0.5), 20.0, 16000), 3)
+    0.2
+    """
+    level = active_rms(signal, sample_rate)
+    other_level = active_rms(other, sample_rate)
+    if level == 0 or other_level == 0:
+        return 1.0
+    return level / other_level * 10 ** (-ratio_db / 20)
+
+
 def mix_at_snr(
     clean: np.ndarray, noise: np.ndarray, snr_db: float, sample_rate: int
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -87,11 +122,7 @@ def mix_at_snr(
     """
     if clean.shape != noise.shape:
         raise ValueError(f"clean {clean.shape} and noise {noise.shape} must be equal")
-    speech_level = active_rms(clean, sample_rate)
-    noise_level = active_rms(noise, sample_rate)
-    gain = 1.0
-    if speech_level > 0 and noise_level > 0:
-        gain = speech_level / noise_level * 10 ** (-snr_db / 20)
+    gain = ratio_gain(clean, noise, snr_db, sample_rate)
     noisy = clean + clean.dtype.type(gain) * noise
     peak = max(np.abs(noisy).max(initial=0), np.abs(clean).max(initial=0))
     if peak > 1:
@@ -148,6 +179,39 @@ def mix_at_levels(
         scale = sources.dtype.type(MAX_PEAK / peak)
         mixture, sources = mixture * scale, sources * scale
     return mixture, sources
+
+
+def check_levels(name: str, levels_db: Sequence[float]) -> None:
+    """Demand levels or ratios that ``draw_snr`` can draw from.
+
+    Arguments
+    ---------
+    name : str
+        What to call them.
+    levels_db : Sequence[float]
+        See ``draw_snr``.
+
+    Raises
+    ------
+    ValueError
+        If there is none, one is not finite, or the ends of a range are not in order.
+
+    Example
+    -------
+    >>> check_levels("snr_db", [20.0, 0.0])
+    Traceback (most recent call last):
+    ValueError: snr_db ([20.0, 0.0]) must be [min, max] in dB with min <= max, or a list
+    of values
+    """
+    if (
+        len(levels_db) == 0
+        or not np.isfinite(levels_db).all()
+        or (len(levels_db) == 2 and levels_db[0] > levels_db[1])
+    ):
+        raise ValueError(
+            f"{name} ({list(levels_db)}) must be [min, max] in dB with min <= max, or "
+            "a list of values"
+        )
 
 
 def draw_snr(snr_db: Sequence[float], rng: np.random.Generator) -> float:

@@ -20,9 +20,10 @@ from speechbrain.utils.data_pipeline import DynamicItem
 
 from sesame.data.audio import read_audio
 from sesame.data.crops import Counter, current_epoch, keyed_rng, tile
-from sesame.data.mixing import draw_snr, mix_at_levels
+from sesame.data.mixing import check_levels, draw_snr, mix_at_levels
 from sesame.data.separation import SEPARATION_KEYS
-from sesame.data.vb_demandex.sources import Utterance, find_speech
+from sesame.data.utterances import find_utterances, utterance_items
+from sesame.data.vb_demandex.sources import Utterance
 
 LEVELS_DBFS = (-33.0, -25.0)
 _DRAWS = 8
@@ -262,14 +263,9 @@ def speaker_mixture_dataset(
         if value is not None and value < least:
             raise ValueError(f"{name} ({value}) must be at least {least}")
     for name, values in (("level_dbfs", level_dbfs), ("sir_db", sir_db)):
-        if values is not None and (
-            len(values) == 0 or (len(values) == 2 and values[0] > values[1])
-        ):
-            raise ValueError(
-                f"{name} ({list(values)}) must be [min, max] in dB with min <= max, or "
-                "a list of values"
-            )
-    speech = _find(speech_folder, sample_rate, speakers, exclude_speakers)
+        if values is not None:
+            check_levels(name, values)
+    speech = find_utterances(speech_folder, sample_rate, speakers, exclude_speakers)
     mix = MixSpeakers(
         speech,
         num_speakers,
@@ -280,47 +276,10 @@ def speaker_mixture_dataset(
         seed,
         epoch_counter,
     )
-    items: dict[str, dict[str, int | float]] = {}
-    for index, utterance in enumerate(speech):
-        length = (segment_length or utterance.num_samples) / sample_rate
-        for copy in range(items_per_file):
-            item_id = utterance.name + (f"+{copy}" if copy else "")
-            if item_id in items:
-                other = speech[int(items[item_id]["index"])]
-                raise ValueError(
-                    f"{other.path} and {utterance.path} must not have the same id "
-                    f"{item_id!r}"
-                )
-            items[item_id] = {"index": index, "length": length}
-    if num_items is not None:
-        if num_items > len(items):
-            raise ValueError(
-                f"num_items ({num_items}) must be at most {len(items)}, the utterances "
-                f"times items_per_file ({items_per_file})"
-            )
-        ids = list(items)
-        kept = [ids[i * len(ids) // num_items] for i in range(num_items)]
-        items = {item_id: items[item_id] for item_id in kept}
+    items = utterance_items(
+        speech, sample_rate, segment_length, items_per_file, num_items
+    )
     mixture = DynamicItem(
         takes=["id", "index"], func=mix, provides=["mixture_sig", "source_sigs"]
     )
     return DynamicItemDataset(items, [mixture], list(SEPARATION_KEYS))
-
-
-def _find(
-    folders: str | Path | Sequence[str | Path],
-    sample_rate: int,
-    speakers: Sequence[str] | None,
-    exclude_speakers: Sequence[str],
-) -> list[Utterance]:
-    folders = [folders] if isinstance(folders, str | Path) else list(folders)
-    found = [row for folder in folders for row in find_speech(folder, sample_rate)]
-    there = {row.speaker for row in found}
-    missing = sorted({*(speakers or ()), *exclude_speakers} - there)
-    if missing:
-        raise ValueError(
-            f"speakers and exclude_speakers ({', '.join(missing)}) must be in "
-            f"{', '.join(map(str, folders))}"
-        )
-    wanted = (there if speakers is None else set(speakers)) - set(exclude_speakers)
-    return [row for row in found if row.speaker in wanted]

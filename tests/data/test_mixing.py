@@ -3,7 +3,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sesame.data.mixing import active_rms, draw_snr, mix_at_levels, mix_at_snr
+from sesame.data.mixing import (
+    active_rms,
+    check_levels,
+    draw_snr,
+    mix_at_levels,
+    mix_at_snr,
+    ratio_gain,
+)
 
 RATE = 16_000
 
@@ -151,3 +158,27 @@ def test_a_silent_source_stays_silent():
 def test_every_source_needs_a_level():
     with pytest.raises(ValueError, match=r"levels \(1\) must be that of the sources"):
         mix_at_levels(np.zeros((2, 10), "f"), [0.0], RATE)
+
+
+@pytest.mark.parametrize("ratio_db", [-10.0, 0.0, 7.5])
+def test_a_gain_brings_a_signal_to_its_ratio(ratio_db):
+    rng = np.random.default_rng(0)
+    signal, other = rng.normal(size=(2, 4000)) * [[0.2], [3.0]]
+    gain = ratio_gain(signal, other, ratio_db, 16000)
+    ratio = active_rms(signal, 16000) / active_rms(gain * other, 16000)
+    assert 20 * np.log10(ratio) == pytest.approx(ratio_db, abs=1e-9)
+    assert ratio_gain(signal, 0 * other, ratio_db, 16000) == 1.0
+    assert ratio_gain(0 * signal, other, ratio_db, 16000) == 1.0
+
+
+@pytest.mark.parametrize("levels", [[5.0], [0.0, 0.0], [-5.0, 20.0], [9.0, 3.0, 1.0]])
+def test_lists_and_ranges_in_order_are_levels(levels):
+    check_levels("snr_db", levels)
+
+
+@pytest.mark.parametrize(
+    "levels", [[], [1.0, 0.0], [np.nan], [0.0, np.inf], [1, 2, np.nan]]
+)
+def test_levels_out_of_order_or_not_finite_are_refused_under_their_name(levels):
+    with pytest.raises(ValueError, match=r"^ser_db \(\[.*\]\) must be \[min, max\]"):
+        check_levels("ser_db", levels)

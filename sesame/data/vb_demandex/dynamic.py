@@ -8,7 +8,7 @@ from speechbrain.dataio.dataset import DynamicItemDataset
 from speechbrain.utils.data_pipeline import DynamicItem
 
 from sesame.data.crops import Counter, current_epoch, keyed_rng
-from sesame.data.mixing import draw_snr
+from sesame.data.mixing import check_levels, draw_snr
 from sesame.data.pipelines import OUTPUT_KEYS
 from sesame.data.segmental_snr import mix_at_segmental_snr
 from sesame.data.vb_demandex.mixture import make_noise, read_piece
@@ -195,11 +195,7 @@ def demandex_dataset(
     """
     if segment_length is not None and segment_length < 1:
         raise ValueError(f"segment_length ({segment_length}) must be at least 1 sample")
-    if len(snr_db) == 0 or (len(snr_db) == 2 and snr_db[0] > snr_db[1]):
-        raise ValueError(
-            f"snr_db ({list(snr_db)}) must be [min, max] in dB with min <= max, or a "
-            "list of values"
-        )
+    check_levels("snr_db", snr_db)
     if items_per_file < 1:
         raise ValueError(f"items_per_file ({items_per_file}) must be at least 1")
     found = find_ingredients(

@@ -1,0 +1,334 @@
+"""Speech degraded while training, for all tasks of one network that has no task id."""
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from speechbrain.dataio.dataset import DynamicItemDataset
+from speechbrain.utils.data_pipeline import DynamicItem
+
+from sesame.data.audio import audio_info
+from sesame.data.crops import Counter, current_epoch, keyed_rng
+from sesame.data.degradations.level import set_level
+from sesame.data.degradations.noise import Noise, NoiseFolder
+from sesame.data.degradations.rooms import T60_SECONDS, Room, simulate_rooms
+from sesame.data.degradations.scene import SceneSettings, Signals, mix_scene
+from sesame.data.degradations.tasks import TASKS, TRAINING_TASKS, Task
+from sesame.data.enrollment import Voices
+from sesame.data.mixing import draw_snr
+from sesame.data.utterances import find_utterances, utterance_items
+
+DEGRADED_KEYS = (
+    "id",
+    "degraded_sig",
+    "target_sig",
+    "far_end_sig",
+    "enrollment_sig",
+    "task",
+    "has_far_end",
+    "has_enrollment",
+)
+
+
+class DegradeSpeech:
+    """Draws a task, reads what it needs, mixes; all chance from (seed, epoch, id).
+
+    Shape: -> degraded (L,), target (L,), far end (L,), enrollment (Le,).
+
+    Arguments
+    ---------
+    voices : Voices
+        Speech.
+    noise : NoiseFolder | None
+        Noise, where a task has some.
+    rooms : Sequence[Room]
+        Rooms, where a task needs some.
+    tasks : Mapping[str, tuple[Task, float]]
+        Task and weight of each name.
+    segment_length : int | None
+        Samples of a segment; ``None`` for whole utterances.
+    settings : SceneSettings
+        What scenes are drawn from.
+    seed : int
+        Seed of the run.
+    epoch_counter : Counter | None
+        Object whose ``current`` is the epoch; ``None`` gives the same for ever.
+
+    Example
+    -------
+    >>> import soundfile
+    >>> from sesame.data.vb_demandex.sources import Utterance
+    >>> path = str(getfixture("tmp_path") / "a.wav")
+    >>> soundfile.write(path, np.linspace(0, 0.5, 800), 16000)
+    >>> voices = Voices([Utterance("a", path, "anna", 800)], 16000)
+    >>> tasks = {"declip": (TASKS["declip"], 1.0)}
+    >>> degrade = DegradeSpeech(voices, None, (), tasks, 400, SceneSettings(), 0)
+    >>> degraded, target, *_ = degrade("a", 0)
+    >>> bool(degraded.abs().max() < target.abs().max())
+    True
+    """
+
+    def __init__(
+        self,
+        voices: Voices,
+        noise: NoiseFolder | None,
+        rooms: Sequence[Room],
+        tasks: Mapping[str, tuple[Task, float]],
+        segment_length: int | None,
+        settings: SceneSettings,
+        seed: int,
+        epoch_counter: Counter | None = None,
+    ):
+        self.voices = voices
+        self.noise = noise
+        self.rooms = rooms
+        self.names = list(tasks)
+        self.tasks = [task for task, _ in tasks.values()]
+        weights = np.array([weight for _, weight in tasks.values()], dtype=np.float64)
+        self.weights = weights / weights.sum()
+        self.segment_length = segment_length
+        self.settings = settings
+        self.seed = seed
+        self.epoch_counter = epoch_counter
+
+    def __call__(self, item_id: str, index: int) -> tuple[Any, ...]:
+        """Make one item.
+
+        Arguments
+        ---------
+        item_id : str
+            Id of the item.
+        index : int
+            Place of its utterance.
+
+        Returns
+        -------
+        tuple[Any, ...]
+            What stands in ``DEGRADED_KEYS`` after ``id``, then what was done.
+        """
+        rng = keyed_rng(self.seed, current_epoch(self.epoch_counter), item_id)
+        chosen = int(rng.choice(len(self.tasks), p=self.weights))
+        task, rate = self.tasks[chosen], self.voices.sample_rate
+        speech, enrollment = self._speech(task, index, rng)
+        length = len(speech)
+        num_others = 0
+        if task.extraction:
+            num_others = 1 + int(rng.random() < self.settings.third_talker)
+        drawn = self.voices.draw_others(index, num_others + task.echo, rng)
+        others = [self.voices.segment(i, length, rng) for i in drawn]
+        signals = Signals(
+            speech,
+            self.noise(length, rng) if task.noise else None,
+            others[:num_others],
+            others[-1] if task.echo else None,
+        )
+        room = None
+        if task.needs_room:
+            room = self.rooms[rng.integers(len(self.rooms))]
+        scene = mix_scene(task, signals, room, self.settings, rate, rng)
+        return (
+            torch.from_numpy(scene.degraded),
+            torch.from_numpy(scene.target),
+            torch.from_numpy(scene.far_end),
+            torch.from_numpy(enrollment),
+            self.names[chosen],
+            task.echo,
+            task.extraction,
+            {**scene.done, "parts": scene.parts},
+        )
+
+    def _speech(
+        self, task: Task, index: int, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        length = self.segment_length
+        if not task.extraction:
+            whole = self.voices.utterances[index].num_samples
+            speech = self.voices.segment(index, length or whole, rng)
+            return speech, np.zeros(0, dtype=np.float32)
+        rate = self.voices.sample_rate
+        shortest, longest = self.settings.enrollment_seconds
+        wanted = round(float(rng.uniform(shortest, longest)) * rate)
+        speech, enrollment = self.voices.segment_and_enrollment(
+            index, length, wanted, round(shortest * rate), rng
+        )
+        clean = enrollment
+        if self.noise is not None and rng.random() < self.settings.noisy_enrollment:
+            add_noise = Noise(self.noise, self.settings.snr_db)
+            enrollment = add_noise(clean, rate, rng).waveform
+        level = draw_snr(self.settings.level_dbfs, rng)
+        (enrollment,), _ = set_level([enrollment], clean, level, rate)
+        return speech, enrollment
+
+
+def degraded_dataset(
+    speech_folder: str | Path | Sequence[str | Path],
+    noise_folder: str | Path | None = None,
+    tasks: Mapping[str, float] = TRAINING_TASKS,
+    segment_length: int | None = None,
+    sample_rate: int = 16_000,
+    settings: SceneSettings | None = None,
+    num_rooms: int = 100,
+    t60_seconds: tuple[float, float] = T60_SECONDS,
+    seed: int = 0,
+    epoch_counter: Counter | None = None,
+    items_per_file: int = 1,
+    num_items: int | None = None,
+    min_native_rate: int | None = None,
+    speakers: Collection[str] | None = None,
+    exclude_speakers: Collection[str] = (),
+    definitions: Mapping[str, Task] = TASKS,
+) -> DynamicItemDataset:
+    """Data set of speech that is degraded when it is read, for one or several tasks.
+
+    Each utterance is once the talker. Task, segment, others, room, noise and all else
+    that is random depend on (seed, epoch, id) only: not on the number of workers, nor
+    on the order of items. The rooms are simulated now, once, and depend on the seed.
+    Data loader workers must not outlive an epoch (``persistent_workers: False``).
+
+    Shape: items with degraded_sig (L,), target_sig (L,), far_end_sig (L,),
+    enrollment_sig (Le,), float32.
+
+    Arguments
+    ---------
+    speech_folder : str | Path | Sequence[str | Path]
+        One folder of clean speech or several, at any depth: wav, flac, ogg, mp3 of any
+        rate. For the rule that finds speakers see ``speaker_of_file``.
+    noise_folder : str | Path | None
+        Noise, where a task has some. Without it enrollments have none either.
+    tasks : Mapping[str, float]
+        Weights of tasks: ``enhancement``, ``extraction``, ``echo_cancellation``,
+        ``extraction_and_echo_cancellation`` do everything at once (training);
+        ``denoise``, ``dereverberate``, ``declip``, ``conceal``, ``extract`` and
+        ``cancel_echo`` one thing each (evaluation).
+    segment_length : int | None
+        Samples of a segment; shorter speech and noise are repeated. ``None`` gives
+        whole utterances.
+    sample_rate : int
+        Hz of the result; files of another rate are resampled.
+    settings : SceneSettings | None
+        What scenes are drawn from; ``None`` for the defaults.
+    num_rooms : int
+        Rooms to simulate where a task needs some, at about 0.05 s each at 16 kHz.
+    t60_seconds : tuple[float, float]
+        Ends of the range of their reverberation times.
+    seed : int
+        Seed of the run.
+    epoch_counter : Counter | None
+        Object whose ``current`` is the epoch, as SpeechBrain's ``EpochCounter``;
+        ``None`` gives the same items for ever (validation, test).
+    items_per_file : int
+        Items in which each utterance is the talker, at least 1. The ids of all but the
+        first end in ``+1``, ``+2`` and so on.
+    num_items : int | None
+        Keep only this many items, spread evenly over the sorted ones.
+    min_native_rate : int | None
+        Hz; speech of a lower rate is left out. ``None`` takes all.
+    speakers : Collection[str] | None
+        Take these speakers only; ``None`` takes all.
+    exclude_speakers : Collection[str]
+        Leave these speakers out.
+    definitions : Mapping[str, Task]
+        What the tasks are made of, for others than the usual.
+
+    Returns
+    -------
+    DynamicItemDataset
+        Items with the keys in ``DEGRADED_KEYS``. ``far_end_sig`` is zeros and
+        ``enrollment_sig`` empty where the task has none; ``task`` is its name. ``done``
+        (see ``Scene``: what was drawn, and ``parts``) is there to be asked for.
+        Batches need ``degraded_batch``. ``length`` in seconds is there to sort by.
+
+    Raises
+    ------
+    ValueError
+        If a folder is missing or has no audio, a file cannot be read, ids collide,
+        there are too few speakers, or an argument is out of range.
+    ImportError
+        If a task needs a room and pyroomacoustics is missing.
+
+    Example
+    -------
+    >>> import soundfile
+    >>> folder = getfixture("tmp_path")
+    >>> soundfile.write(folder / "a.wav", np.linspace(-0.1, 0.1, 800), 16000)
+    >>> dataset = degraded_dataset(folder, folder, {"denoise": 1.0}, 400)
+    >>> dataset[0]["id"], dataset[0]["task"], dataset[0]["degraded_sig"].shape
+    ('a', 'denoise', torch.Size([400]))
+    """
+    for name, value in (
+        ("segment_length", segment_length),
+        ("items_per_file", items_per_file),
+        ("num_items", num_items),
+    ):
+        if value is not None and value < 1:
+            raise ValueError(f"{name} ({value}) must be at least 1")
+    chosen = _choose(tasks, definitions)
+    settings = SceneSettings() if settings is None else settings
+    rows = [
+        row
+        for row in find_utterances(
+            speech_folder, sample_rate, speakers, exclude_speakers
+        )
+        if audio_info(row.path).sample_rate >= (min_native_rate or 0)
+    ]
+    if not rows:
+        raise ValueError(
+            f"speech_folder ({speech_folder}) must have speech of the wanted speakers, "
+            f"of min_native_rate ({min_native_rate} Hz) or more"
+        )
+    voices = Voices(rows, sample_rate)
+    _check_speakers(voices, chosen, settings)
+    noise = None if noise_folder is None else NoiseFolder(noise_folder, sample_rate)
+    noisy = [name for name, (task, _) in chosen.items() if task.noise]
+    if noise is None and noisy:
+        raise ValueError(f"noise_folder (None) must be given for {', '.join(noisy)}")
+    items = utterance_items(
+        rows, sample_rate, segment_length, items_per_file, num_items
+    )
+    rooms: list[Room] = []
+    if any(task.needs_room for task, _ in chosen.values()):
+        rooms = simulate_rooms(num_rooms, sample_rate, t60_seconds, seed)
+    degrade = DynamicItem(
+        takes=["id", "index"],
+        func=DegradeSpeech(
+            voices, noise, rooms, chosen, segment_length, settings, seed, epoch_counter
+        ),
+        provides=[*DEGRADED_KEYS[1:], "done"],
+    )
+    return DynamicItemDataset(items, [degrade], list(DEGRADED_KEYS))
+
+
+def _choose(
+    tasks: Mapping[str, float], definitions: Mapping[str, Task]
+) -> dict[str, tuple[Task, float]]:
+    unknown = [name for name in tasks if name not in definitions]
+    if unknown:
+        raise ValueError(
+            f"tasks ({', '.join(unknown)}) must be among {', '.join(definitions)}"
+        )
+    if not 0 < sum(tasks.values()) < math.inf or min(tasks.values()) < 0:
+        raise ValueError(
+            f"weights of tasks ({dict(tasks)}) must be 0 or more, and not all 0"
+        )
+    return {
+        name: (definitions[name], float(weight))
+        for name, weight in tasks.items()
+        if weight > 0
+    }
+
+
+def _check_speakers(
+    voices: Voices, tasks: Mapping[str, tuple[Task, float]], settings: SceneSettings
+) -> None:
+    most_others = 1 + (settings.third_talker > 0)
+    for name, (task, _) in tasks.items():
+        needed = 1 + task.extraction * most_others + task.echo
+        if len(voices.by_speaker) < needed:
+            raise ValueError(
+                f"number of speakers ({len(voices.by_speaker)}) must be at least "
+                f"{needed} for {name}. A speaker is the name of a file up to its first "
+                "_ or -, or else the folder it lies in"
+            )
