@@ -134,7 +134,9 @@ def test_module_has_its_test_file(path):
         assert mirror.is_file(), mirror.relative_to(ROOT)
 
 
-@pytest.mark.parametrize("corpus", ["VoicebankDEMAND", "VB-DemandEx", "LibriMix"])
+@pytest.mark.parametrize(
+    "corpus", ["VoicebankDEMAND", "VB-DemandEx", "LibriMix", "DNS"]
+)
 @pytest.mark.parametrize("name", ["train.py", "hparams"])
 def test_recipe_links_to_the_root(corpus, name):
     link = ROOT / "recipes" / corpus / "sesame" / name

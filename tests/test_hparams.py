@@ -13,7 +13,9 @@ from hyperpyyaml import load_hyperpyyaml
 from speechbrain.dataio.batch import PaddedBatch
 from speechbrain.utils.run_opts import RunOptions
 
-from sesame.brain import EnhancementBrain, SeparationBrain
+from sesame.brain import EnhancementBrain, SeparationBrain, SlimmableBrain
+from sesame.data import degraded_batch
+from sesame.data.degradations import TRAINING_TASKS
 
 ROOT = Path(__file__).resolve().parent.parent
 FILES = {path.stem: path for path in sorted((ROOT / "hparams").glob("*.yaml"))}
@@ -67,8 +69,16 @@ SEPARATION = {
     "tf_moe_mini": SMALL_SEPARATION | {"valid_speakers", "generator.n_fft"},
     "tf_moe_small": SMALL_SEPARATION,
 }
+SMALL_FLOW = SIZES | {"steps_per_epoch", "sample_rates", "segment_seconds"}
+SMALL_FLOW |= {"train_set", "valid_set", "test_set", "valid_sizes", "test_sizes"}
+SMALL_FLOW |= {"num_random_widths", "num_random_exits"}
+SMALL_FLOW |= {f"generator.{name}" for name in ("width", "depth", "head_channels")}
+FLOW = {
+    "seflow_mini": SMALL_FLOW | {"valid_speakers"},
+    "seflow_small": SMALL_FLOW | {"generator_optimizer", "loss_weights.si_snr"},
+}
 # The file that the others of its family are compared with -> their differences.
-FAMILIES = {"sesame": ENHANCEMENT, "tf_moe": SEPARATION}
+FAMILIES = {"sesame": ENHANCEMENT, "tf_moe": SEPARATION, "seflow": FLOW}
 PAIRS = [(name, base) for base, others in FAMILIES.items() for name in others]
 MOST_PARAMETERS = {name: 600_000 for name in ENHANCEMENT if name.endswith("_small")}
 PARAMETERS = {
@@ -79,6 +89,8 @@ PARAMETERS = {
     "mambattention": 2_325_841,
     "mambattention_demandex": 2_325_841,
     "mp_senet": 2_263_372,
+    "seflow": 11_058_956 + 7 * 256,  # a norm for each exit
+    "seflow_small": 2_182_460,
     "semamba": 2_258_769,
     "tf_conformer": 2_349_004,
     "tf_conformer_small": 1_411_880,
@@ -150,7 +162,12 @@ def test_one_step_works_with_exactly_the_weights_of_the_file(name, tmp_path):
     small = {"channels": 8, "num_blocks": 1}
     if name in ENHANCEMENT or name == "sesame":
         small = {"channels": 8, "dense_depth": 1}
-    hparams = _load(name, tmp_path, generator=small, pesq_workers=0)
+    if name in FLOW or name == "seflow":
+        small = {"width": 16, "depth": 2, "head_channels": 4, "context": 5}
+    overrides = {"generator": small, "pesq_workers": 0}
+    if name in FLOW or name == "seflow":
+        overrides |= {"valid_sizes": [[1.0, 2]], "test_sizes": [[1.0, 2]]}
+    hparams = _load(name, tmp_path, **overrides)
     brain = _brain(hparams)
     brain.on_fit_start()
     brain.modules.train()
@@ -158,7 +175,12 @@ def test_one_step_works_with_exactly_the_weights_of_the_file(name, tmp_path):
     noise = torch.randn(2, 8000)
     items = [{"id": "0", "noisy_sig": noise[0] + noise[1], "clean_sig": noise[0]}]
     items[0] |= {"mixture_sig": items[0]["noisy_sig"], "source_sigs": noise}
-    assert math.isfinite(brain.fit_batch(PaddedBatch(items)))
+    items[0] |= {"degraded_sig": items[0]["noisy_sig"], "target_sig": noise[0]}
+    items[0] |= {"far_end_sig": 0 * noise[0], "enrollment_sig": noise[1]}
+    items[0] |= {"has_far_end": False, "has_enrollment": True, "sample_rate": 16000}
+    slimmable = hparams["brain"] is SlimmableBrain
+    batch = degraded_batch(items) if slimmable else PaddedBatch(items)
+    assert math.isfinite(brain.fit_batch(batch))
     terms = set(brain.statistics.means()) - {"discriminator", "pesq"}
     assert terms == set(hparams["loss_weights"])
     assert brain.statistics.skipped_steps == 0
@@ -194,8 +216,13 @@ def test_mp_senet_and_sesame_differ_by_their_experts_only(tmp_path):
 @every_file
 def test_the_rate_warms_up_from_nearly_nothing_and_falls(name, tmp_path):
     schedule = _load(name, tmp_path)["lr_schedule"]
-    factors = [schedule(step) for step in range(6000)]
+    factors = [schedule(step) for step in range(12_000)]
     assert factors[0] < 0.1 and max(factors) == 1.0 and factors[-1] < 1.0
+
+
+def test_the_tasks_of_seflow_are_those_of_the_data_set(tmp_path):
+    train_set = _load("seflow", tmp_path)["train_set"]
+    assert train_set.keywords["tasks"] == TRAINING_TASKS
 
 
 # ----------------------------------------------------------------- no dead keys
@@ -214,7 +241,7 @@ def test_every_key_is_used(name, tmp_path):
         assert key in used or f"<{key}>" in below, f"{key} is not used"
 
 
-@pytest.mark.parametrize("brain", [EnhancementBrain, SeparationBrain])
+@pytest.mark.parametrize("brain", [EnhancementBrain, SeparationBrain, SlimmableBrain])
 def test_the_brain_reads_every_value_it_asks_for(brain):
     read = set()
     for owner in brain.__mro__:

@@ -34,7 +34,10 @@ PUBLISHED = [
     if not path.stem.endswith(("_mini", "_small", "_demandex"))
 ]
 SEPARATORS = [p.stem for p in PUBLISHED if "SeparationBrain" in p.read_text()]
-SYSTEMS = [path.stem for path in PUBLISHED if path.stem not in SEPARATORS]
+FLOWS = [p.stem for p in PUBLISHED if "SlimmableBrain" in p.read_text()]
+SYSTEMS = [p.stem for p in PUBLISHED if p.stem not in SEPARATORS + FLOWS]
+TESTSET = ("clean_testset_wav", "noisy_testset_wav")
+FLOW_TASKS = "cancel_echo conceal declip denoise dereverberate extract".split()
 ONE_STEP = ("--debug", "--debug_persistently", "--debug_batches=1", "--debug_epochs=1")
 
 
@@ -159,6 +162,70 @@ def test_separation_needs_no_corpus_on_the_disk(tmp_path):
     scores = json.loads((tmp_path / "test_scores.json").read_text())
     for name in ("si_sdr", "si_sdri", "sdr", "sdri", "pesq", "stoi"):
         assert scores[name]["n_scored"] == scores[name]["n_total"] == 1
+
+
+@pytest.mark.slow
+def test_seflow_needs_no_corpus_on_the_disk(tmp_path):
+    run = _train(
+        *ONE_STEP,
+        folder=ROOT / "recipes" / "DNS" / "sesame",
+        file="hparams/seflow_mini.yaml",
+        data_folder=ROOT / "data" / "minibank",
+        output_folder=tmp_path,
+        pesq_workers=0,
+    )
+    assert run.returncode == 0, run.stderr[-3000:]
+    assert _ids(tmp_path) == ["denoise/p311_001"]
+    with (tmp_path / "task_scores.csv").open(encoding="utf-8") as file:
+        sizes = [row["size"] for row in csv.DictReader(file)]
+    assert sizes == ["unprocessed", "32x2", "16x2", "8x1"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("system", ["seflow", "seflow_small"])
+def test_seflow_is_trained_on_folders_of_speech_and_noise(system, minibank, tmp_path):
+    pytest.importorskip("pyroomacoustics")
+    for name, source in (
+        ("speech/train", "clean_trainset_28spk_wav"),
+        ("speech/valid", "clean_trainset_28spk_wav"),
+        ("noise/train", "noisy_trainset_28spk_wav"),
+        ("noise/valid", "noisy_trainset_28spk_wav"),
+        ("speech/babble" if system == "seflow_small" else "speech/test", TESTSET[0]),
+        ("noise/test", TESTSET[1]),
+    ):
+        link = tmp_path / "data" / name
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(minibank / source)
+    few = '{"num_items": 1, "num_rooms": 1}'
+    run = _train(
+        file=f"hparams/{system}.yaml",
+        data_folder=tmp_path / "data",
+        output_folder=tmp_path / "out",
+        number_of_epochs=1,
+        steps_per_epoch=3,
+        # The corpus has no speech of these rates.
+        sample_rates="{24000: 0, 48000: 0}",
+        segment_seconds=0.5,
+        batch_size=2,
+        num_workers=0,
+        pesq_workers=0,
+        train_set='{"num_rooms": 1}',
+        valid_set=few,
+        test_set=few,
+        lr_schedule="{warmup_steps: 1}",
+        generator='{"width": 16, "depth": 2, "head_channels": 4, "context": 10}',
+        valid_sizes="[[1.0, 2]]",
+        test_sizes="[[1.0, 2], [0.25, 1]]",
+        test_metrics="[si_sdr, erle]",
+    )
+    assert run.returncode == 0, run.stderr[-3000:]
+    log = (tmp_path / "out" / "train_log.txt").read_text()
+    assert "train loss" in log and "skipped" not in log and "valid si_sdri" in log
+    with (tmp_path / "out" / "task_scores.csv").open(encoding="utf-8") as file:
+        rows = [(row["task"], row["size"]) for row in csv.DictReader(file)]
+    assert rows == [
+        (task, size) for task in FLOW_TASKS for size in ("unprocessed", "16x2", "4x1")
+    ]
 
 
 @pytest.mark.slow

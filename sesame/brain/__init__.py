@@ -4,6 +4,7 @@ from sesame.brain.checkpoints import FallbackCheckpointer
 from sesame.brain.enhancement import EnhancementBrain
 from sesame.brain.muon import Muon
 from sesame.brain.optimization import (
+    average_gradients,
     exponential_moving_average,
     gradient_step,
     warmup_then_cosine,
@@ -11,12 +12,15 @@ from sesame.brain.optimization import (
     weight_decay_groups,
 )
 from sesame.brain.separation import SeparationBrain
+from sesame.brain.slimmable import SlimmableBrain
 
 __all__ = [
     "EnhancementBrain",
     "FallbackCheckpointer",
     "Muon",
     "SeparationBrain",
+    "SlimmableBrain",
+    "average_gradients",
     "exponential_moving_average",
     "gradient_step",
     "warmup_then_cosine",

@@ -7,6 +7,7 @@ import torch
 from sesame.nnet.moe import TopKRouter
 
 __all__ = [
+    "average_gradients",
     "exponential_moving_average",
     "gradient_step",
     "warmup_then_cosine",
@@ -136,8 +137,8 @@ def warmup_then_cosine(
 def weight_decay_groups(module: torch.nn.Module) -> list[dict]:
     """Parameter groups of an optimiser that keep weight decay, and Muon, to weights.
 
-    Biases, also those stacked over experts, the vectors of normalisations and the
-    routers do not decay.
+    Biases, also those stacked over experts or distances, embeddings, the vectors of
+    normalisations and the routers do not decay.
 
     Arguments
     ---------
@@ -164,13 +165,49 @@ def weight_decay_groups(module: torch.nn.Module) -> list[dict]:
     }
     decaying, others = [], []
     for name, parameter in module.named_parameters():
-        exempt = parameter.ndim < 2 or name.endswith("bias") or parameter in routers
+        exempt = parameter.ndim < 2 or name.endswith(("bias", "biases", "embedding"))
+        exempt = exempt or parameter in routers
         (others if exempt else decaying).append(parameter)
     groups = [
         {"params": decaying},
         {"params": others, "weight_decay": 0.0, "matrices": False},
     ]
     return [group for group in groups if group["params"]]
+
+
+@torch.no_grad()
+def average_gradients(module: torch.nn.Module) -> None:
+    """Averages the gradients of a module over the ranks.
+
+    For steps that consist of several passes, each of its own size, of the module
+    itself: the wrapper for data-parallel training knows one pass of one size. A
+    parameter without a gradient on one rank counts as 0 there; without any it stays
+    so, as it does in one process.
+
+    Arguments
+    ---------
+    module : torch.nn.Module
+        The same on all ranks, neither wrapped nor compiled.
+
+    Example
+    -------
+    >>> average_gradients(torch.nn.Linear(1, 1)) # one process: nothing to do
+    """
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return
+    world = torch.distributed.get_world_size()
+    parameters = [p for p in module.parameters() if p.requires_grad]
+    gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
+    found = torch.tensor([float(p.grad is not None) for p in parameters])
+    # One message: most of the time is that of the calls.
+    flat = torch.cat([g.flatten() for g in gradients] + [found.to(gradients[0])])
+    torch.distributed.all_reduce(flat)
+    *averaged, found = flat.split([g.numel() for g in gradients] + [len(found)])
+    for parameter, gradient, count in zip(
+        parameters, averaged, found.tolist(), strict=True
+    ):
+        if count > 0:
+            parameter.grad = gradient.view_as(parameter) / world
 
 
 def exponential_moving_average(module: torch.nn.Module, decay: float):

@@ -38,12 +38,18 @@ TINY = {
     "test_metrics": ["pesq", "si_sdr"],
 }
 
-# pytest imports without sys.path: the file beside this one is loaded by its path.
-_spec = importlib.util.spec_from_file_location(
-    "recording_brain", Path(__file__).with_name("recording_brain.py")
-)
-recording_brain = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(recording_brain)
+
+def _load(name):
+    """A file beside this one, by its path: pytest imports without sys.path."""
+    path = Path(__file__).with_name(f"{name}.py")
+    spec = importlib.util.spec_from_file_location(name, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+recording_brain = _load("recording_brain")
+slimmable_system = _load("slimmable_system")
 
 
 class TinySystem:
@@ -135,6 +141,12 @@ def tiny(tmp_path) -> TinySystem:
 def tiny_for_module(tmp_path_factory) -> TinySystem:
     """The tiny system, writing to a folder of this test file."""
     return TinySystem(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture
+def slimmable(tmp_path) -> slimmable_system.SlimmableSystem:
+    """A tiny network of several sizes, writing to a folder of this test."""
+    return slimmable_system.SlimmableSystem(tmp_path)
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sesame.brain.optimization import (
+    average_gradients,
     exponential_moving_average,
     gradient_step,
     warmup_then_cosine,
@@ -247,3 +248,23 @@ def test_the_average_goes_on_from_its_state_dict():
     one.update_parameters(network)
     other.update_parameters(network)
     assert torch.equal(one.module.weight, other.module.weight)
+
+
+def test_tables_of_biases_and_embeddings_do_not_decay():
+    class Tables(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            for name in ("biases", "embedding", "weight"):
+                setattr(self, name, torch.nn.Parameter(torch.ones(2, 3)))
+
+    module = Tables()
+    decaying, others = weight_decay_groups(module)
+    assert decaying["params"] == [module.weight]
+    assert others["params"] == [module.biases, module.embedding]
+
+
+def test_one_process_has_no_gradients_to_average():
+    module = torch.nn.Linear(2, 1)
+    module.weight.grad = torch.tensor([[1.0, 2.0]])
+    average_gradients(module)
+    assert module.weight.grad.tolist() == [[1.0, 2.0]] and module.bias.grad is None
