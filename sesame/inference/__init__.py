@@ -16,10 +16,16 @@ if TYPE_CHECKING:
         spectrogram_figure,
     )
     from .file_enhancement import FileReport
-    from .model_folder import load_model_folder, save_model_folder
+    from .flow_enhancer import FlowEnhancer
+    from .model_folder import (
+        load_model_folder,
+        load_seflow_folder,
+        save_model_folder,
+    )
     from .routing import ExpertMap, expert_maps
     from .separator import Separator
     from .speechbrain_interface import SesameEnhancement
+    from .streaming_enhancer import StreamingEnhancer
     from .training_run import convert_run
 
 __all__ = [
@@ -27,11 +33,14 @@ __all__ = [
     "Enhancer",
     "ExpertMap",
     "FileReport",
+    "FlowEnhancer",
     "Separator",
     "SesameEnhancement",
+    "StreamingEnhancer",
     "convert_run",
     "expert_maps",
     "load_model_folder",
+    "load_seflow_folder",
     "routing_figure",
     "save_figure",
     "save_model_folder",
@@ -44,11 +53,14 @@ _MODULES = {
     "Enhancer": "enhancer",
     "ExpertMap": "routing",
     "FileReport": "file_enhancement",
+    "FlowEnhancer": "flow_enhancer",
     "Separator": "separator",
     "SesameEnhancement": "speechbrain_interface",
+    "StreamingEnhancer": "streaming_enhancer",
     "convert_run": "training_run",
     "expert_maps": "routing",
     "load_model_folder": "model_folder",
+    "load_seflow_folder": "model_folder",
     "routing_figure": "figures",
     "save_figure": "figures",
     "save_model_folder": "model_folder",

@@ -41,6 +41,7 @@ EXTRAS = {
     "plot": ("matplotlib", "scikit-learn"),
     "demo": ("gradio", "matplotlib"),
     "onnx": ("onnx", "onnxruntime"),
+    "rooms": ("pyroomacoustics",),
     "nisqa": ("librosa", "requests", "torchmetrics"),
 }
 # Packages whose module has another name.

@@ -1,6 +1,6 @@
 """From a noisy audio file to an enhanced one of the same kind, block by block."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -24,6 +24,7 @@ __all__ = [
     "check_target",
     "count_clipped",
     "enhance_file",
+    "process_file",
     "scan_source",
 ]
 
@@ -304,6 +305,55 @@ def enhance_file(
     Traceback (most recent call last):
     ValueError: cannot read no/such.wav: there is no such file
     """
+
+    def process(audio: AudioSource) -> Iterator[np.ndarray]:
+        return enhancer.enhance_blocks(
+            audio.blocks, audio.info.sample_rate, dry, keep_highband, progress
+        )
+
+    return process_file(process, source, target, overwrite, repair_nonfinite)
+
+
+def process_file(
+    process: Callable[[AudioSource], Iterable[np.ndarray]],
+    source: str | Path,
+    target: str | Path,
+    overwrite: bool = False,
+    repair_nonfinite: bool = False,
+) -> FileReport:
+    """Makes a file of the rate, channels and length of another, as ``enhance_file``.
+
+    Arguments
+    ---------
+    process : Callable[[AudioSource], Iterable[np.ndarray]]
+        Makes blocks (channels, n) of what it reads, together as long.
+    source : str | Path
+        File to read.
+    target : str | Path
+        File to make.
+    overwrite : bool
+        Whether an existing target is replaced.
+    repair_nonfinite : bool
+        Whether NaN and infinity are set to 0; they are refused else.
+
+    Returns
+    -------
+    FileReport
+        What was found and done.
+
+    Raises
+    ------
+    ValueError
+        As ``enhance_file``.
+
+    Example
+    -------
+    >>> folder = getfixture("tmp_path")
+    >>> soundfile.write(folder / "a.wav", np.zeros(100), 16000)
+    >>> process = lambda audio: (block / 2 for block in audio.blocks())
+    >>> process_file(process, folder / "a.wav", folder / "b.wav").num_clipped
+    0
+    """
     source, target = Path(source), Path(target)
     info = check_audio(source)
     check_target(source, target, overwrite)
@@ -311,10 +361,7 @@ def enhance_file(
     same_format = source.suffix.lower() == target.suffix.lower()
     num_clipped = 0
     with new_audio_file(target, info, same_format) as file:
-        enhanced = enhancer.enhance_blocks(
-            audio.blocks, info.sample_rate, dry, keep_highband, progress
-        )
-        for block in enhanced:
+        for block in process(audio):
             num_clipped += count_clipped(file, block)
             file.write(block.T)
     return audio.report(target, num_clipped)

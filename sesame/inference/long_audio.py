@@ -12,8 +12,8 @@ from torch import Tensor
 
 from sesame.features import CompressedSTFT, enhance_waveform
 
-from .overlap import BlockQueue, chunk_spans, overlap_add, window_spans
-from .resampling import resample_blocks, resampled_length
+from .network_rate import Blocks, RateBridge, finite_samples, measure_peak
+from .overlap import chunk_spans, overlap_add, window_spans
 
 __all__ = ["Blocks", "dry_share", "enhance_blocks", "measure_range"]
 
@@ -28,8 +28,6 @@ FADE_SECONDS = 1.0
 # Channels are signals of their own; a CPU gains nothing from several at once.
 CHANNELS_AT_ONCE = {"cpu": 1}
 MANY_CHANNELS = 8
-
-Blocks = Callable[[], Iterable[np.ndarray]]
 
 
 def dry_share(max_attenuation_db: float | None = None, dry: float = 0.0) -> float:
@@ -140,12 +138,8 @@ def enhance_blocks(
     length, scale = measure_range(signal)
     if length == 0:
         return
-    own_length = resampled_length(length, sample_rate, network_rate)
-
-    def own() -> Iterator[np.ndarray]:
-        scaled = ((block / scale).astype(np.float32) for block in signal())
-        return resample_blocks(scaled, sample_rate, network_rate, own_length)
-
+    bridge = RateBridge(signal, sample_rate, network_rate, length, scale)
+    own_length = bridge.own_length
     hop = transform.hop_length
     window, context, fade = (
         max(1, round(seconds * network_rate / hop)) * hop
@@ -159,7 +153,7 @@ def enhance_blocks(
     elif own_length > WHOLE_SECONDS * network_rate:
         spans = window_spans(own_length, window, 2 * context + fade, hop)
         if len(spans) > 1:
-            level = _measure_level(own(), own_length)
+            level = _measure_level(bridge.forth(), own_length)
     done = iter(spans)
 
     def process(noisy: np.ndarray) -> np.ndarray:
@@ -172,25 +166,13 @@ def enhance_blocks(
                 waveform = torch.from_numpy(noisy[some]).to(device)
                 known = None if level is None else level[some].to(device)
                 enhanced.append(enhance_waveform(network, transform, waveform, known))
-        result = torch.cat(enhanced).cpu()
-        broken = int((~result.isfinite()).sum())
-        if broken:
-            raise ValueError(f"the network gave {broken} values that are not finite")
+        result = finite_samples(torch.cat(enhanced))
         if progress is not None:
             progress(next(done)[1] / own_length)
-        return result.numpy()
+        return result
 
-    enhanced = overlap_add(own(), spans, context, fade, process)
-    if keep_highband:
-        # What the network changed, added to the signal as it came.
-        enhanced = _join(enhanced, own(), np.subtract)
-    back = resample_blocks(enhanced, network_rate, sample_rate, length)
-    back = (block.astype(np.float64) * scale for block in back)
-    if keep_highband:
-        back = _join(back, signal(), np.add)
-    if dry:
-        back = _join(back, signal(), lambda wet, noisy: wet + dry * (noisy - wet))
-    yield from back
+    enhanced = overlap_add(bridge.forth(), spans, context, fade, process)
+    yield from bridge.back(enhanced, dry, keep_highband)
 
 
 def measure_range(signal: Blocks) -> tuple[int, np.ndarray]:
@@ -213,10 +195,7 @@ def measure_range(signal: Blocks) -> tuple[int, np.ndarray]:
     >>> measure_range(lambda: [np.array([[0.0, 5.0]]), np.array([[-3.0]])])
     (3, array([[4.]]))
     """
-    length, peak = 0, np.zeros((1, 1))
-    for block in signal():
-        length += block.shape[-1]
-        peak = np.maximum(peak, np.abs(block).max(axis=-1, keepdims=True, initial=0))
+    length, peak = measure_peak(signal)
     _, exponent = np.frexp(peak)
     return length, np.ldexp(1.0, exponent - 1)
 
@@ -228,14 +207,3 @@ def _measure_level(blocks: Iterable[np.ndarray], length: int) -> Tensor:
         for block in blocks
     )
     return torch.from_numpy(np.sqrt(energy / length)).float()
-
-
-def _join(
-    blocks: Iterable[np.ndarray],
-    others: Iterable[np.ndarray],
-    combine: Callable[[np.ndarray, np.ndarray], np.ndarray],
-) -> Iterator[np.ndarray]:
-    """Combines two streams of one length, in the blocks of the first."""
-    queue = BlockQueue(others)
-    for block in blocks:
-        yield combine(block, queue.take(block.shape[-1]))

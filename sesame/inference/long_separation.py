@@ -8,9 +8,9 @@ from torch import Tensor
 
 from sesame.features import match_levels
 
-from .long_audio import Blocks, measure_range
+from .long_audio import measure_range
+from .network_rate import Blocks, RateBridge, finite_samples, mono
 from .overlap import overlap_add, window_spans
-from .resampling import resample_blocks, resampled_length
 from .stitching import SpeakerOrder
 
 __all__ = ["separate_blocks"]
@@ -76,17 +76,12 @@ def separate_blocks(
     >>> np.allclose(sources, [mixture[0] / 3, 2 * mixture[0] / 3])
     True
     """
-
-    def mono() -> Iterator[np.ndarray]:
-        # Divided before they are added: a sum could leave the range of float64.
-        return ((block / len(block)).sum(axis=0, keepdims=True) for block in signal())
-
-    length, scale = measure_range(mono)
+    signal = mono(signal)
+    length, scale = measure_range(signal)
     if length == 0:
         return
-    own_length = resampled_length(length, sample_rate, network_rate)
-    scaled = ((block / scale).astype(np.float32) for block in mono())
-    own = resample_blocks(scaled, sample_rate, network_rate, own_length)
+    bridge = RateBridge(signal, sample_rate, network_rate, length, scale)
+    own_length = bridge.own_length
     window, context, fade = (
         max(1, round(seconds * network_rate))
         for seconds in (WINDOW_SECONDS, CONTEXT_SECONDS, FADE_SECONDS)
@@ -103,9 +98,7 @@ def separate_blocks(
             progress(end / own_length)
         return speakers(sources, begin)
 
-    sources = overlap_add(own, spans, context, fade, process)
-    back = resample_blocks(sources, network_rate, sample_rate, length)
-    yield from (block.astype(np.float64) * scale for block in back)
+    yield from bridge.back(overlap_add(bridge.forth(), spans, context, fade, process))
 
 
 def _separate(
@@ -120,7 +113,5 @@ def _separate(
             f"the network gave {tuple(sources.shape)} for a mixture "
             f"{mixture.shape}; it must give (1, J, {mixture.shape[1]})"
         )
-    broken = int((~sources.isfinite()).sum())
-    if broken:
-        raise ValueError(f"the network gave {broken} values that are not finite")
+    finite_samples(sources)
     return match_levels(sources, waveform)[0].cpu().numpy()

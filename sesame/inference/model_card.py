@@ -19,8 +19,8 @@ class RunFacts(NamedTuple):
         Its constructor arguments.
     num_parameters : int
         Number of trained numbers.
-    sample_rate : int
-        Hz.
+    sample_rate : int | None
+        Hz; None for a ``SEFlow``.
     recipe : str
         Name of the YAML file in ``hparams/``; empty if unknown.
     weights_file : str
@@ -43,7 +43,7 @@ class RunFacts(NamedTuple):
     model_name: str
     arguments: Mapping[str, Any]
     num_parameters: int
-    sample_rate: int
+    sample_rate: int | None
     recipe: str
     weights_file: str
     checkpoint: Mapping[str, Any]
@@ -58,16 +58,28 @@ class _Use(NamedTuple):
     task: str
     code: str
     transform: str
-    limit: str
+    limits: tuple[str, ...]
 
 
+SPEECH_LIMIT = (
+    "Speech and noise unlike those of the training data may come out worse than they "
+    "went in."
+)
+RATE_LIMIT = (
+    "It works at {rate} Hz: of a signal at a higher rate, nothing above {half} Hz is "
+    "left."
+)
 ENHANCEMENT = _Use(
     "Monaural speech enhancement.",
     "from sesame.inference import Enhancer\n\n"
     'enhancer = Enhancer.from_pretrained("this/folder")\n'
     "enhanced = enhancer(noisy, sample_rate)  # (L,) or (channels, L)",
     "; for the transform see `config.json`",
-    "Channels are enhanced one by one",
+    (
+        RATE_LIMIT,
+        "Channels are enhanced one by one; signals above 12 s run in windows, not as a "
+        "stream.",
+    ),
 )
 SEPARATION = _Use(
     "Separation of the speakers of a mixture.",
@@ -75,7 +87,22 @@ SEPARATION = _Use(
     'separator = Separator.from_pretrained("this/folder")\n'
     "speakers = separator(mixture, sample_rate)  # (speakers, L)",
     "",
-    "Channels are averaged into one; who speaks first in the result is arbitrary",
+    (
+        RATE_LIMIT,
+        "Channels are averaged into one; who speaks first in the result is arbitrary; "
+        "signals above 12 s run in windows, not as a stream.",
+    ),
+)
+STREAMS = _Use(
+    "Causal enhancement of speech at any sampling rate, with any of its sub-networks.",
+    "from sesame.inference import FlowEnhancer\n\n"
+    'enhancer = FlowEnhancer.from_pretrained("this/folder", width=0.5, depth=4)\n'
+    "enhanced = enhancer(noisy, sample_rate)  # (L,) or (channels, L)",
+    "; for all of its sizes see `sesame info`",
+    (
+        "Of a signal at more than 48 kHz, nothing above 24 kHz is left.",
+        "Channels are enhanced one by one; levels count, full scale is 1.",
+    ),
 )
 
 
@@ -109,9 +136,15 @@ def model_card(facts: RunFacts) -> str:
     score = facts.checkpoint.get(facts.selection_metric)
     validation = "none" if score is None else f"{facts.selection_metric} {score:.4f}"
     kind = "averaged weights (EMA)" if facts.weights_file == "ema.ckpt" else "weights"
-    use = SEPARATION if facts.separates else ENHANCEMENT
+    rate = facts.sample_rate
+    if rate is None:
+        use, heading, limits = STREAMS, "any sampling rate", STREAMS.limits
+    else:
+        use, heading = SEPARATION if facts.separates else ENHANCEMENT, f"{rate} Hz"
+        limits = [limit.format(rate=rate, half=rate // 2) for limit in use.limits]
+    limits = [*limits, SPEECH_LIMIT]
     sections = [
-        f"# {facts.model_name}, {parameters} parameters, {facts.sample_rate} Hz",
+        f"# {facts.model_name}, {parameters} parameters, {heading}",
         f"{use.task} Made by `sesame.inference` from a training run.",
         f"## Use\n\n```python\n{use.code}\n```",
         f"## Model\n\n`sesame.models.{facts.model_name}({arguments})`{use.transform}.",
@@ -121,12 +154,7 @@ def model_card(facts: RunFacts) -> str:
         f"* validation score it was chosen by: {validation}\n"
         "* data: see the YAML file of the run",
         f"## Scores on the run's test set\n\n{_scores(facts.scores)}",
-        "## Limits\n\n"
-        f"* It works at {facts.sample_rate} Hz: of a signal at a higher rate, nothing "
-        f"above {facts.sample_rate // 2} Hz is left.\n"
-        f"* {use.limit}; signals above 12 s run in windows, not as a stream.\n"
-        "* Speech and noise unlike those of the training data may come out worse than "
-        "they went in.",
+        "## Limits\n\n" + "\n".join(f"* {limit}" for limit in limits),
         "## Licence\n\nApache-2.0",
     ]
     return "\n\n".join(sections) + "\n"

@@ -1,11 +1,14 @@
 """What ``config.json`` says: a system of ``sesame.models`` and what is around it.
 
 It names a class and its constructor arguments, the transform around an enhancer, and
-the sampling rate. A separator has a transform of its own; its "transform" is null.
+the sampling rate. A separator has a transform of its own; its "transform" is null. So
+has SEFlow, which takes many rates; its "sample_rate" is null, too. A sub-network that
+was cut out of another names it, and its place in it, as "parent".
 """
 
 import inspect
 import json
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -14,6 +17,7 @@ from torch import nn
 import sesame.models
 from sesame.features import CompressedSTFT
 from sesame.models.mag_phase import MagPhaseEnhancer
+from sesame.models.seflow import SEFlow
 from sesame.models.separator import BandSplitSeparator
 
 from .audio_files import MAX_SAMPLE_RATE, MIN_SAMPLE_RATE
@@ -30,7 +34,12 @@ __all__ = [
 FORMAT = 1
 CONFIG_KEYS = ("format", "model", "arguments", "transform", "sample_rate")
 TRANSFORM_KEYS = ("n_fft", "hop_length", "win_length", "exponent")
+PARENT_KEYS = ("sha256", "width", "depth")
 NAMES_SHOWN = 5
+# What the kinds of networks do, and what runs them.
+SEFLOW = "enhances at any sampling rate", "sesame enhance", "FlowEnhancer"
+SEPARATOR = "separates speakers", "sesame separate", "Separator"
+ENHANCER = "enhances speech", "sesame enhance", "Enhancer"
 
 
 class Model(NamedTuple):
@@ -39,11 +48,11 @@ class Model(NamedTuple):
     Arguments
     ---------
     network : nn.Module
-        A ``MagPhaseEnhancer`` or a ``BandSplitSeparator``.
+        A ``MagPhaseEnhancer``, a ``BandSplitSeparator`` or a ``SEFlow``.
     transform : CompressedSTFT | None
-        What an enhancer hears through; None for a separator.
-    sample_rate : int
-        Hz.
+        What a ``MagPhaseEnhancer`` hears through; None for the others.
+    sample_rate : int | None
+        Hz; None for a ``SEFlow``.
 
     Example
     -------
@@ -53,10 +62,10 @@ class Model(NamedTuple):
 
     network: nn.Module
     transform: CompressedSTFT | None
-    sample_rate: int
+    sample_rate: int | None
 
     def enhancer(self) -> tuple[MagPhaseEnhancer, CompressedSTFT, int]:
-        """The parts, if the network enhances.
+        """The parts, if the network enhances through a transform.
 
         Returns
         -------
@@ -66,13 +75,10 @@ class Model(NamedTuple):
         Raises
         ------
         ValueError
-            If it separates.
+            If it separates, or is a ``SEFlow``.
         """
         if self.transform is None:
-            raise ValueError(
-                f"{type(self.network).__name__} separates speakers, it does not "
-                "enhance: use 'sesame separate' or sesame.inference.Separator"
-            )
+            raise ValueError(self._other_kind("enhance"))
         return self.network, self.transform, self.sample_rate
 
     def separator(self) -> tuple[BandSplitSeparator, int]:
@@ -88,12 +94,37 @@ class Model(NamedTuple):
         ValueError
             If it enhances.
         """
-        if self.transform is not None:
-            raise ValueError(
-                f"{type(self.network).__name__} enhances speech, it does not separate "
-                "speakers: use 'sesame enhance' or sesame.inference.Enhancer"
-            )
+        if not isinstance(self.network, BandSplitSeparator):
+            raise ValueError(self._other_kind("separate speakers"))
         return self.network, self.sample_rate
+
+    def seflow(self) -> SEFlow:
+        """The network, if it is a ``SEFlow``.
+
+        Returns
+        -------
+        SEFlow
+            The network.
+
+        Raises
+        ------
+        ValueError
+            If it is another.
+        """
+        if not isinstance(self.network, SEFlow):
+            raise ValueError(self._other_kind("change its size and rate"))
+        return self.network
+
+    def _other_kind(self, task: str) -> str:
+        if isinstance(self.network, SEFlow):
+            (does, command, name), rest = SEFLOW, ""
+        else:
+            does, command, name = ENHANCER if self.transform else SEPARATOR
+            rest = f", it does not {task}"
+        return (
+            f"{type(self.network).__name__} {does}{rest}: use '{command}' or "
+            f"sesame.inference.{name}"
+        )
 
 
 def read_model(text: str, source: object) -> Model:
@@ -156,21 +187,21 @@ def build_model(config: Any) -> Model:
     Traceback (most recent call last):
     ValueError: configuration: missing: format, model, ...
     """
-    _check_keys("configuration", config, CONFIG_KEYS)
+    _check_keys("configuration", config, CONFIG_KEYS, (*CONFIG_KEYS, "parent"))
     if config["format"] != FORMAT or isinstance(config["format"], bool):
         raise ValueError(f"format ({config['format']!r}) must be {FORMAT}")
-    rate = config["sample_rate"]
-    if not _is_int(rate) or not MIN_SAMPLE_RATE <= rate <= MAX_SAMPLE_RATE:
-        raise ValueError(
-            f"sample_rate ({rate!r}) must be a whole number of Hz in "
-            f"[{MIN_SAMPLE_RATE}, {MAX_SAMPLE_RATE}]"
-        )
-    name = config["model"]
+    name, rate = config["model"], config["sample_rate"]
     system = _system(name)
-    separates = issubclass(system, BandSplitSeparator)
-    transform = _transform(name, config["transform"], separates)
+    _check_rate(name, rate, any_rate=system is SEFlow)
+    if "parent" in config:
+        _check_parent(name, config["parent"], has_parents=system is SEFlow)
+    hears_itself = not issubclass(system, MagPhaseEnhancer)
+    transform = _transform(name, config["transform"], hears_itself)
     arguments = complete_arguments(name, config["arguments"])
-    if separates and arguments.get("sample_rate", rate) != rate:
+    if (
+        issubclass(system, BandSplitSeparator)
+        and arguments.get("sample_rate", rate) != rate
+    ):
         raise ValueError(
             f"sample_rate ({arguments['sample_rate']}) of {name} must be that of the "
             f"configuration ({rate})"
@@ -251,8 +282,32 @@ def list_groups(**groups: list[str]) -> str:
     return "; ".join(texts)
 
 
-def _transform(name: str, sizes: Any, separates: bool) -> CompressedSTFT | None:
-    if separates:
+def _check_rate(name: str, rate: Any, any_rate: bool) -> None:
+    if any_rate:
+        if rate is not None:
+            raise ValueError(f"sample_rate ({rate!r}) of {name} must be null")
+    elif not _is_int(rate) or not MIN_SAMPLE_RATE <= rate <= MAX_SAMPLE_RATE:
+        raise ValueError(
+            f"sample_rate ({rate!r}) must be a whole number of Hz in "
+            f"[{MIN_SAMPLE_RATE}, {MAX_SAMPLE_RATE}]"
+        )
+
+
+def _check_parent(name: str, parent: Any, has_parents: bool) -> None:
+    if not has_parents:
+        raise ValueError(f"parent ({parent!r}) must not be there: {name} has none")
+    _check_keys("parent", parent, PARENT_KEYS)
+    digest, width, depth = (parent[key] for key in PARENT_KEYS)
+    if not isinstance(digest, str) or not re.fullmatch("[0-9a-f]{64}", digest):
+        raise ValueError(f"parent: sha256 ({digest!r}) must be 64 hexadecimal digits")
+    if not (_is_int(width) or isinstance(width, float)) or not 0 < width <= 1:
+        raise ValueError(f"parent: width ({width!r}) must be a number in (0, 1]")
+    if not _is_int(depth) or depth < 1:
+        raise ValueError(f"parent: depth ({depth!r}) must be an integer, at least 1")
+
+
+def _transform(name: str, sizes: Any, hears_itself: bool) -> CompressedSTFT | None:
+    if hears_itself:
         if sizes is not None:
             raise ValueError(
                 f"transform ({sizes!r}) must be null: {name} has one of its own"
@@ -270,7 +325,7 @@ def _transform(name: str, sizes: Any, separates: bool) -> CompressedSTFT | None:
 
 def _system(name: Any) -> type[nn.Module]:
     systems = {n: getattr(sesame.models, n) for n in sesame.models.__all__}
-    kinds = (MagPhaseEnhancer, BandSplitSeparator)
+    kinds = (MagPhaseEnhancer, BandSplitSeparator, SEFlow)
     known = [n for n, s in systems.items() if issubclass(s, kinds)]
     if name not in known:
         raise ValueError(f"model ({name!r}) must be one of {known}")

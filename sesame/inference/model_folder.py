@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from sesame.features import CompressedSTFT
 from sesame.models.mag_phase import MagPhaseEnhancer
+from sesame.models.seflow import SEFlow
 from sesame.models.separator import BandSplitSeparator
 
 from .audio_files import new_file
@@ -37,8 +38,10 @@ __all__ = [
     "WEIGHTS_FILE",
     "load_model",
     "load_model_folder",
+    "load_seflow_folder",
     "load_separator_folder",
     "load_weights",
+    "names_seflow",
     "save_model_folder",
 ]
 
@@ -65,9 +68,10 @@ def save_model_folder(
     model_name: str,
     arguments: Mapping[str, Any],
     transform: Mapping[str, Any] | None,
-    sample_rate: int,
+    sample_rate: int | None,
     state_dict: Mapping[str, Tensor],
     card: str = "",
+    parent: Mapping[str, Any] | None = None,
 ) -> None:
     """Writes a model folder that ``load_model_folder`` reads.
 
@@ -82,14 +86,17 @@ def save_model_folder(
         those of the class change.
     transform : Mapping[str, Any] | None
         ``n_fft``, ``hop_length``, ``win_length`` [samples] and ``exponent``; None for
-        a separator, whose folder gets no ``hyperparams.yaml`` either: SpeechBrain has
-        no interface that would run it.
-    sample_rate : int
-        Hz.
+        a separator or a ``SEFlow``, whose folders get no ``hyperparams.yaml`` either:
+        SpeechBrain has no interface that would run them.
+    sample_rate : int | None
+        Hz; None for a ``SEFlow``.
     state_dict : Mapping[str, Tensor]
         Weights of the network, all of them and no others.
     card : str
         Text of ``README.md``; without one, a model card of one line is written.
+    parent : Mapping[str, Any] | None
+        What a sub-network was cut out of: ``sha256`` of the weights, and ``width`` and
+        ``depth`` as ``SEFlow.size`` takes them.
 
     Raises
     ------
@@ -114,6 +121,8 @@ def save_model_folder(
         "transform": None if transform is None else dict(transform),
         "sample_rate": sample_rate,
     }
+    if parent is not None:
+        config["parent"] = dict(parent)
     _load_strictly(build_model(config).network, state_dict)
     folder = Path(folder)
     # safetensors takes neither views nor tensors on other devices.
@@ -151,7 +160,7 @@ def load_model_folder(
     Raises
     ------
     ValueError
-        As ``load_model``, or if the network separates.
+        As ``load_model``, or if the network separates or is a ``SEFlow``.
 
     Example
     -------
@@ -188,6 +197,59 @@ def load_separator_folder(folder: str | Path) -> tuple[BandSplitSeparator, int]:
     ValueError: model folder .../absent must hold config.json and model.safetensors: ...
     """
     return _only(folder, Model.separator)
+
+
+def load_seflow_folder(folder: str | Path) -> SEFlow:
+    """Reads the model folder of a SEFlow, or of a sub-network that was cut out of one.
+
+    Arguments
+    ---------
+    folder : str | Path
+        Folder with ``config.json`` and ``model.safetensors``.
+
+    Returns
+    -------
+    SEFlow
+        Network in evaluation mode.
+
+    Raises
+    ------
+    ValueError
+        As ``load_model``, or if the network is another.
+
+    Example
+    -------
+    >>> load_seflow_folder(getfixture("tmp_path") / "absent")
+    Traceback (most recent call last):
+    ValueError: model folder .../absent must hold config.json and model.safetensors: ...
+    """
+    return _only(folder, Model.seflow)
+
+
+def names_seflow(folder: str | Path) -> bool:
+    """Tells whether a model folder says that it holds a SEFlow.
+
+    Arguments
+    ---------
+    folder : str | Path
+        Need not be a model folder.
+
+    Returns
+    -------
+    bool
+        False, too, where ``load_model`` would find that something is wrong.
+
+    Example
+    -------
+    >>> names_seflow(getfixture("tmp_path") / "absent")
+    False
+    """
+    path = Path(folder) / CONFIG_FILE
+    try:
+        config = json.loads(_read_config(path))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(config, Mapping) and config.get("model") == SEFlow.__name__
 
 
 def load_model(folder: str | Path) -> Model:
@@ -261,7 +323,7 @@ def load_weights(network: nn.Module, path: str | Path) -> None:
         raise ValueError(f"{path}: {error}") from error
 
 
-def _only(folder: str | Path, parts: Callable[[Model], tuple]) -> tuple:
+def _only(folder: str | Path, parts: Callable[[Model], Any]) -> Any:
     model = load_model(folder)
     try:
         return parts(model)

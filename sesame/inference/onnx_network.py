@@ -30,6 +30,8 @@ __all__ = [
     "OnnxNetwork",
     "import_extra",
     "load_onnx",
+    "open_session",
+    "read_onnx",
     "weights_digest",
 ]
 
@@ -89,8 +91,9 @@ class OnnxNetwork(nn.Module):
         if num_threads < 1:
             raise ValueError(f"num_threads ({num_threads}) must be at least 1")
         self.path = Path(path) / ONNX_FILE if Path(path).is_dir() else Path(path)
-        content, self.metadata = _read(self.path)
-        self.session = _session(self.path, content, num_threads, torch.device(device))
+        content, self.metadata = read_onnx(self.path)
+        device = torch.device(device)
+        self.session = open_session(self.path, content, num_threads, device)
         self.provider: str = self.session.get_providers()[0]
         inputs, outputs = self.session.get_inputs(), self.session.get_outputs()
         names = [[node.name for node in nodes] for nodes in (inputs, outputs)]
@@ -263,8 +266,32 @@ def import_extra(name: str) -> ModuleType:
         raise ImportError(f"{name} is missing: pip install '.[onnx]'") from error
 
 
-def _read(path: Path) -> tuple[bytes, dict[str, str]]:
-    """Content and metadata of a file that keeps all its tensors itself."""
+def read_onnx(path: Path) -> tuple[bytes, dict[str, str]]:
+    """Reads a file that keeps all its tensors itself.
+
+    Arguments
+    ---------
+    path : Path
+        The file.
+
+    Returns
+    -------
+    tuple[bytes, dict[str, str]]
+        Its content and its metadata.
+
+    Raises
+    ------
+    ImportError
+        If onnx is not installed.
+    ValueError
+        If the file is missing, damaged or names another file.
+
+    Example
+    -------
+    >>> read_onnx(Path("no/such/model.onnx"))
+    Traceback (most recent call last):
+    ValueError: there is no file no/such/model.onnx
+    """
     if not path.is_file():
         raise ValueError(f"there is no file {path}")
     onnx = import_extra("onnx")
@@ -280,16 +307,34 @@ def _read(path: Path) -> tuple[bytes, dict[str, str]]:
     return content, {entry.key: entry.value for entry in model.metadata_props}
 
 
-def _messages(message: Any) -> Iterator[Any]:
-    """A protobuf message and all messages in it."""
-    yield message
-    for field, value in message.ListFields():
-        if field.type == field.TYPE_MESSAGE:
-            for item in value if field.is_repeated else [value]:
-                yield from _messages(item)
+def open_session(
+    path: Path, content: bytes, num_threads: int, device: torch.device
+) -> Any:
+    """Prepares onnxruntime.
 
+    Arguments
+    ---------
+    path : Path
+        Where the content is from, for messages.
+    content : bytes
+        As ``read_onnx`` returns it.
+    num_threads : int
+        Threads of an operator on the CPU.
+    device : torch.device
+        As for ``OnnxNetwork``.
 
-def _session(path: Path, content: bytes, num_threads: int, device: torch.device) -> Any:
+    Returns
+    -------
+    Any
+        An ``onnxruntime.InferenceSession``.
+
+    Raises
+    ------
+    ImportError
+        If onnxruntime is not installed.
+    ValueError
+        If onnxruntime cannot load it.
+    """
     onnxruntime = import_extra("onnxruntime")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = num_threads
@@ -302,3 +347,12 @@ def _session(path: Path, content: bytes, num_threads: int, device: torch.device)
     # The errors of onnxruntime have no other base in common.
     except Exception as error:
         raise ValueError(f"{path}: onnxruntime cannot load it: {error}") from error
+
+
+def _messages(message: Any) -> Iterator[Any]:
+    """A protobuf message and all messages in it."""
+    yield message
+    for field, value in message.ListFields():
+        if field.type == field.TYPE_MESSAGE:
+            for item in value if field.is_repeated else [value]:
+                yield from _messages(item)

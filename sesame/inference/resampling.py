@@ -5,9 +5,17 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import soxr
 
-__all__ = ["resample", "resample_blocks", "resampled_length"]
+__all__ = [
+    "StreamResampler",
+    "resample",
+    "resample_blocks",
+    "resampled_length",
+    "resampling_lag",
+]
 
 RESAMPLING_QUALITY = "VHQ"
+# Of the signal that is followed through a stream, at a resolution of 1 ms.
+FOLLOWED_SECONDS, FOLLOWED_PARTS = 2, 1000
 
 
 def resample(waveform: np.ndarray, source_rate: int, target_rate: int) -> np.ndarray:
@@ -68,6 +76,41 @@ def resampled_length(length: int, source_rate: int, target_rate: int) -> int:
     return -(-length * target_rate // source_rate)
 
 
+def resampling_lag(source_rate: int, target_rate: int) -> float:
+    """How long ``StreamResampler`` keeps a sample at most.
+
+    Arguments
+    ---------
+    source_rate : int
+        Hz.
+    target_rate : int
+        Hz.
+
+    Returns
+    -------
+    float
+        Time from when a sample comes in to when its place in the output is given [s],
+        at most 1 ms too long; 0 for equal rates.
+
+    Example
+    -------
+    >>> 0.03 < resampling_lag(22_050, 24_000) < 0.05
+    True
+    """
+    if source_rate == target_rate:
+        return 0.0
+    # What is given depends on how many samples came, not on which.
+    resampler = StreamResampler(1, source_rate, target_rate)
+    block = np.zeros((1, max(1, source_rate // FOLLOWED_PARTS)), np.float32)
+    taken = given = 0
+    lag = 0.0
+    while taken < FOLLOWED_SECONDS * source_rate:
+        taken += block.size
+        lag = max(lag, taken / source_rate - given / target_rate)
+        given += resampler.push(block).shape[1]
+    return lag
+
+
 def resample_blocks(
     blocks: Iterable[np.ndarray], source_rate: int, target_rate: int, length: int
 ) -> Iterator[np.ndarray]:
@@ -104,19 +147,96 @@ def resample_blocks(
         yield np.zeros((len(last), missing), dtype=last.dtype)
 
 
+class StreamResampler:
+    """Resamples a stream; how many samples it gives depends on how many it has got.
+
+    It gives them late, by 20 to 230 ms (the filters work on blocks), but at their
+    places: all together, they are what the whole signal gives.
+
+    Shape: (channels, n) -> (channels, m).
+
+    Arguments
+    ---------
+    channels : int
+        Number of channels.
+    source_rate : int
+        Hz.
+    target_rate : int
+        Hz.
+    dtype : np.dtype | str
+        float32 or float64.
+
+    Example
+    -------
+    >>> resampler = StreamResampler(1, 48_000, 16_000)
+    >>> parts = [resampler.push(np.zeros((1, 480), np.float32)), resampler.flush()]
+    >>> np.concatenate(parts, axis=1).shape
+    (1, 160)
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        source_rate: int,
+        target_rate: int,
+        dtype: np.dtype | str = "float32",
+    ):
+        self._nothing = np.zeros((channels, 0), dtype)
+        self._stream = None
+        if source_rate != target_rate:
+            self._stream = soxr.ResampleStream(
+                source_rate, target_rate, channels, dtype, RESAMPLING_QUALITY
+            )
+
+    def push(self, block: np.ndarray) -> np.ndarray:
+        """Takes the next samples.
+
+        Arguments
+        ---------
+        block : np.ndarray
+            (channels, n), n >= 0.
+
+        Returns
+        -------
+        np.ndarray
+            The samples that are ready, (channels, m).
+        """
+        return self._resample(block, last=False)
+
+    def flush(self) -> np.ndarray:
+        """Ends the stream.
+
+        Returns
+        -------
+        np.ndarray
+            The rest, (channels, m).
+        """
+        return self._resample(self._nothing, last=True)
+
+    def reset(self) -> None:
+        """Starts anew."""
+        if self._stream is not None:
+            self._stream.clear()
+
+    def _resample(self, block, last):
+        if self._stream is None:
+            return block
+        block = np.ascontiguousarray(block.T)
+        return self._stream.resample_chunk(block, last=last).T
+
+
 def _resampled(
     blocks: Iterable[np.ndarray], source_rate: int, target_rate: int
 ) -> Iterator[np.ndarray]:
     if source_rate == target_rate:
         yield from blocks
         return
-    stream = None
+    resampler = None
     for block in blocks:
-        if stream is None:
-            empty = block[:, :0].T
-            stream = soxr.ResampleStream(
-                source_rate, target_rate, len(block), block.dtype, RESAMPLING_QUALITY
+        if resampler is None:
+            resampler = StreamResampler(
+                len(block), source_rate, target_rate, block.dtype
             )
-        yield stream.resample_chunk(np.ascontiguousarray(block.T)).T
-    if stream is not None:
-        yield stream.resample_chunk(np.ascontiguousarray(empty), last=True).T
+        yield resampler.push(block)
+    if resampler is not None:
+        yield resampler.flush()

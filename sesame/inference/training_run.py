@@ -15,6 +15,8 @@ import torch
 import yaml
 from torch import Tensor
 
+from sesame.models.seflow import SEFlow
+
 from .model_card import RunFacts, model_card
 from .model_folder import CONFIG_FILE, save_model_folder
 
@@ -24,6 +26,7 @@ HYPERPARAMS_FILE = "hyperparams.yaml"
 META_FILE = "CKPT.yaml"
 MAX_YAML_BYTES = 1_000_000
 SYSTEM_TAG = re.compile(r"!new:sesame\.models\.(\w+)")
+ANY_RATE = SEFlow.__name__
 TRANSFORM_TAG = "!new:sesame.features.CompressedSTFT"
 # Of the systems: what is in their weights and is not trained by gradients.
 BUFFERS = ("expert_bias", "num_batches_tracked", "running_mean", "running_var")
@@ -91,9 +94,9 @@ def convert_run(
     checkpoint = best_checkpoint(results, metric)
     model_name = _model_name(settings)
     arguments = _plain(settings, "generator")
-    sample_rate = _plain(settings, "sample_rate")
+    sample_rate = _read_rate(settings, model_name)
     weights_file, weights = _read_weights(checkpoint.path)
-    transform = _read_transform(settings)
+    transform = _read_transform(settings, model_name)
     facts = RunFacts(
         model_name=model_name,
         arguments=arguments,
@@ -222,7 +225,10 @@ def _read_settings(results: Path) -> dict[str, yaml.Node]:
     settings = {}
     if isinstance(root, yaml.MappingNode):
         settings = {key.value: value for key, value in root.value}
-    missing = [k for k in ("generator", "sample_rate") if k not in settings]
+    required = ["generator", "sample_rate"]
+    if "generator" in settings and settings["generator"].tag.endswith(ANY_RATE):
+        required.remove("sample_rate")
+    missing = [k for k in required if k not in settings]
     if missing:
         raise ValueError(f"{path} must have the entries {', '.join(missing)}")
     return settings
@@ -259,8 +265,15 @@ def _model_name(settings: dict[str, yaml.Node]) -> str:
     return match.group(1)
 
 
-def _read_transform(settings: dict[str, yaml.Node]) -> dict[str, Any] | None:
-    if "transform" not in settings:  # a separator has one of its own
+def _read_rate(settings: dict[str, yaml.Node], model_name: str) -> int | None:
+    return None if model_name == ANY_RATE else _plain(settings, "sample_rate")
+
+
+def _read_transform(
+    settings: dict[str, yaml.Node], model_name: str
+) -> dict[str, Any] | None:
+    # A separator has one of its own, and so has SEFlow.
+    if "transform" not in settings or model_name == ANY_RATE:
         return None
     tag = settings["transform"].tag
     if tag != TRANSFORM_TAG:

@@ -8,7 +8,14 @@ from torch import Tensor, nn
 
 from .audio_files import MAX_CHANNELS, MAX_SAMPLE_RATE, MIN_SAMPLE_RATE
 
-__all__ = ["check_rate", "find_device", "like_input", "move_network", "read_waveform"]
+__all__ = [
+    "check_rate",
+    "find_device",
+    "full_scale",
+    "like_input",
+    "move_network",
+    "read_waveform",
+]
 
 DTYPES = (
     torch.float32,
@@ -149,6 +156,28 @@ def read_waveform(waveform: np.ndarray | Tensor) -> np.ndarray:
     return samples.reshape(-1, samples.shape[-1])
 
 
+def full_scale(waveform: np.ndarray | Tensor) -> float:
+    """The magnitude that the loudest sample of a kind has.
+
+    Arguments
+    ---------
+    waveform : np.ndarray | Tensor
+        As ``read_waveform`` takes it.
+
+    Returns
+    -------
+    float
+        2^15 for int16, 2^31 for int32, 1 for floating point.
+
+    Example
+    -------
+    >>> full_scale(np.zeros(9, dtype=np.int16))
+    32768.0
+    """
+    dtype = _torch_dtype(waveform)
+    return 1.0 if dtype.is_floating_point else -float(torch.iinfo(dtype).min)
+
+
 def like_input(
     samples: np.ndarray, waveform: np.ndarray | Tensor
 ) -> np.ndarray | Tensor:
@@ -171,16 +200,20 @@ def like_input(
     >>> like_input(np.array([40_000.0, -1.6]), torch.zeros(9, dtype=torch.int16))
     tensor([32767,    -2], dtype=torch.int16)
     """
-    tensor = torch.from_numpy(samples)
+    result = _saturate(torch.from_numpy(samples), _torch_dtype(waveform))
     if isinstance(waveform, np.ndarray):
-        dtype = torch.from_numpy(np.empty(0, _native(waveform.dtype))).dtype
-        result = _saturate(tensor, dtype).numpy()
-        return result.astype(waveform.dtype, copy=False)
-    return _saturate(tensor, waveform.dtype).to(waveform.device)
+        return result.numpy().astype(waveform.dtype, copy=False)
+    return result.to(waveform.device)
 
 
 def _device_rule(device: object, error: Exception) -> str:
     return f"device ({device}) cannot be used: {str(error).splitlines()[0]}"
+
+
+def _torch_dtype(waveform: np.ndarray | Tensor) -> torch.dtype:
+    if isinstance(waveform, np.ndarray):
+        return torch.from_numpy(np.empty(0, _native(waveform.dtype))).dtype
+    return waveform.dtype
 
 
 def _native(dtype: np.dtype) -> np.dtype:

@@ -12,6 +12,7 @@ from sesame.features import CompressedSTFT
 from sesame.inference import Enhancer, save_model_folder
 from sesame.models import SESAME
 from sesame.models.bsrnn import BSRNN
+from sesame.models.seflow import SEFlow
 from sesame.models.tf_moe import TFConformer, TFMoE
 
 ARGUMENTS = {
@@ -47,6 +48,7 @@ SYSTEMS = {
 }
 SEPARATOR = {"n_fft": 64, "hop_length": 16, "channels": 4, "num_blocks": 1}
 SEPARATOR |= {"num_bands": 6, "num_heads": 2, "head_channels": 4, "kernel_size": 3}
+FLOW = {"width": 16, "depth": 3, "head_channels": 4, "context": 10, "num_tokens": 4}
 HYPERPARAMS = """\
 # Generated 2026-01-01 from:
 # /somewhere/hparams/tiny.yaml
@@ -150,6 +152,25 @@ def separator_folder(separators, tmp_path):
         return SimpleNamespace(network=network, folder=folder)
 
     return make
+
+
+@pytest.fixture
+def flow_network():
+    """A tiny SEFlow; parameters that start at zero are drawn, so that each counts."""
+    torch.manual_seed(0)
+    network = SEFlow(**FLOW).eval()
+    with torch.no_grad():
+        for parameter in network.parameters():
+            if not parameter.any():
+                parameter.normal_(0, 0.3)
+    return network
+
+
+@pytest.fixture
+def flow_folder(flow_network, tmp_path):
+    folder, weights = tmp_path / "flow", flow_network.state_dict()
+    save_model_folder(folder, "SEFlow", FLOW, None, None, weights)
+    return folder
 
 
 @pytest.fixture

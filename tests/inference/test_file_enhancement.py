@@ -6,6 +6,7 @@ import soundfile
 
 from sesame.inference import long_audio
 from sesame.inference.audio_files import new_audio_file, read_audio
+from sesame.inference.file_enhancement import process_file
 
 RATE = 16000
 SUBTYPES = [
@@ -210,3 +211,17 @@ def test_progress_is_told(enhancer, source, tmp_path):
     seen = []
     enhancer.enhance_file(source, Path(tmp_path, "out.wav"), progress=seen.append)
     assert seen == [1.0]
+
+
+def test_what_a_process_makes_of_a_file_is_written_as_the_file_was(source, tmp_path):
+    def halve(audio):
+        return (block / 2 for block in audio.blocks())
+
+    report = process_file(halve, source, tmp_path / "out.wav")
+    before, after = soundfile.info(source), soundfile.info(tmp_path / "out.wav")
+    assert (after.samplerate, after.subtype) == (before.samplerate, before.subtype)
+    halved = read_audio(source).waveform / 2
+    # 24 bits: half a step.
+    found = read_audio(tmp_path / "out.wav").waveform
+    np.testing.assert_allclose(found, halved, atol=2**-23)
+    assert report.num_clipped == 0 and report.target == tmp_path / "out.wav"

@@ -41,6 +41,20 @@ def test_scales_that_differ_are_both_named():
     assert "csig (loizou and cmgan)" in table
 
 
+def test_each_kind_of_model_has_its_own_use_and_limits():
+    facts = RunFacts("MPSENet", {}, 7, 16000, "", "ema.ckpt", {}, "pesq", {})
+    cards = {
+        "Enhancer": model_card(facts),
+        "Separator": model_card(facts._replace(separates=True)),
+        "FlowEnhancer": model_card(facts._replace(sample_rate=None)),
+    }
+    for name, card in cards.items():
+        assert f"import {name}\n" in card and f"= {name}.from_pretrained" in card
+        assert "may come out worse" in card
+        assert ("works at 16000 Hz" in card) == (name != "FlowEnhancer")
+        assert ("any sampling rate" in card) == (name == "FlowEnhancer")
+
+
 def test_what_is_not_known_says_so():
     facts = RunFacts("MPSENet", {}, 7, 16000, "", "generator.ckpt", {}, "pesq", {})
     card = model_card(facts)

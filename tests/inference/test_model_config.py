@@ -3,6 +3,7 @@ import json
 import pytest
 
 from sesame.inference.model_config import build_model, complete_arguments, read_model
+from sesame.models.seflow import SEFlow
 from sesame.models.tf_moe import TFMoE
 
 ARGUMENTS = {"n_fft": 64, "hop_length": 16, "num_bands": 6, "channels": 4}
@@ -64,3 +65,52 @@ def test_what_is_no_system_has_no_arguments(separators):
 def test_a_text_that_is_no_json_is_named(separators):
     with pytest.raises(ValueError, match="metadata is not JSON"):
         read_model("{", "metadata")
+
+
+FLOW = {
+    "format": 1,
+    "model": "SEFlow",
+    "arguments": {"width": 8, "depth": 1, "head_channels": 4},
+    "transform": None,
+    "sample_rate": None,
+}
+PARENT = {"sha256": "0f" * 32, "width": 0.5, "depth": 1}
+
+
+def test_a_seflow_has_neither_transform_nor_rate():
+    model = build_model(FLOW)
+    assert model.seflow() is model.network and type(model.network) is SEFlow
+    assert model[1:] == (None, None)
+    for part in (model.enhancer, model.separator):
+        with pytest.raises(ValueError, match="SEFlow enhances at any sampling rate: "):
+            part()
+
+
+def test_other_networks_are_no_seflow(config):
+    with pytest.raises(ValueError, match="TFMoE separates speakers, it does not"):
+        build_model(config).seflow()
+    with pytest.raises(ValueError, match=r"parent .* must not be there: TFMoE"):
+        build_model(config | {"parent": PARENT})
+    with pytest.raises(ValueError, match=r"sample_rate \(None\) must be a whole"):
+        build_model(config | {"sample_rate": None})
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"sample_rate": 16000}, r"sample_rate \(16000\) of SEFlow must be null"),
+        ({"transform": {}}, r"transform \({}\) must be null: SEFlow has"),
+        ({"arguments": {"width": 7}}, r"SEFlow with .*width \(7\)"),
+        ({"parent": None}, r"parent \(None\) must be a mapping"),
+        ({"parent": {}}, "parent: missing: sha256, width, depth"),
+        ({"parent": PARENT | {"name": "x"}}, "parent: unknown: name"),
+        ({"parent": PARENT | {"sha256": "0" * 63}}, r"sha256 \('0+'\) must be 64"),
+        ({"parent": PARENT | {"width": 0}}, r"width \(0\) must be a number"),
+        ({"parent": PARENT | {"width": True}}, r"width \(True\) must be a number"),
+        ({"parent": PARENT | {"depth": 1.0}}, r"depth \(1.0\) must be an integer"),
+    ],
+)
+def test_a_seflow_that_does_not_fit_is_refused(change, reason):
+    build_model(FLOW | {"parent": PARENT})
+    with pytest.raises(ValueError, match=reason):
+        build_model(FLOW | change)

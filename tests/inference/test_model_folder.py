@@ -7,10 +7,19 @@ import yaml
 from safetensors.torch import load_file, save_file
 
 import sesame.models
-from sesame.inference import load_model_folder, save_model_folder
-from sesame.inference.model_folder import load_model, load_separator_folder
+from sesame.inference import (
+    load_model_folder,
+    load_seflow_folder,
+    save_model_folder,
+)
+from sesame.inference.model_folder import (
+    load_model,
+    load_separator_folder,
+    names_seflow,
+)
 from sesame.models import SESAME
 from sesame.models.mag_phase import MagPhaseEnhancer
+from sesame.models.seflow import SEFlow
 from sesame.models.tf_moe import TFConformer
 
 PRETRAINED = Path(__file__).resolve().parents[2] / "pretrained" / "sesame-small"
@@ -288,3 +297,40 @@ def test_the_shipped_hyperparams_are_the_generated_ones(tmp_path):
     again = saved_again(PRETRAINED, tmp_path / "again")
     for name in ("config.json", "hyperparams.yaml", "model.safetensors"):
         assert (again / name).read_bytes() == (PRETRAINED / name).read_bytes(), name
+
+
+def test_a_seflow_comes_back_as_it_was(flow_network, flow_folder):
+    network = load_seflow_folder(flow_folder)
+    expected, actual = flow_network.state_dict(), network.state_dict()
+    assert type(network) is SEFlow and not network.training
+    assert list(actual) == list(expected)
+    assert all(torch.equal(actual[name], expected[name]) for name in expected)
+    noisy = torch.randn(1, 500)
+    with torch.no_grad():
+        assert torch.equal(network(noisy, 8000), flow_network(noisy, 8000))
+    # SpeechBrain has no interface that would run it.
+    assert not (flow_folder / "hyperparams.yaml").exists()
+    assert "parent" not in json.loads((flow_folder / "config.json").read_text())
+
+
+def test_the_weights_of_a_slice_are_not_those_of_the_network(flow_network, flow_folder):
+    save_file(flow_network.subnet(0.5).state_dict(), flow_folder / "model.safetensors")
+    with pytest.raises(ValueError, match=r"model\.safetensors: .* of this SEFlow"):
+        load_seflow_folder(flow_folder)
+
+
+def test_the_other_loaders_say_what_runs_a_seflow(flow_folder, model_folder):
+    for load in (load_model_folder, load_separator_folder):
+        with pytest.raises(ValueError, match=r"flow: SEFlow .*FlowEnhancer"):
+            load(flow_folder)
+    with pytest.raises(ValueError, match=r"model: SESAME enhances speech"):
+        load_seflow_folder(model_folder)
+
+
+def test_a_folder_that_is_none_names_no_seflow(flow_folder, model_folder, tmp_path):
+    assert names_seflow(flow_folder) and names_seflow(str(flow_folder))
+    assert not names_seflow(model_folder) and not names_seflow(tmp_path)
+    assert not names_seflow(tmp_path / "absent.onnx")
+    for text in ("{", "[]", "SEFlow", "[" * 100_000, "{}"):
+        (flow_folder / "config.json").write_text(text)
+        assert not names_seflow(flow_folder)

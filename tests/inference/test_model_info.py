@@ -3,6 +3,7 @@ import hashlib
 import pytest
 
 from sesame.inference import save_model_folder
+from sesame.inference.flow_export import export_subnet
 from sesame.inference.model_info import model_info
 from sesame.models import SESAME, MPSENet
 
@@ -74,3 +75,33 @@ def test_a_model_that_cannot_be_loaded_has_no_facts(model_folder):
     (model_folder / "model.safetensors").write_bytes(b"nothing")
     with pytest.raises(ValueError, match=r"model\.safetensors"):
         model_info(model_folder)
+
+
+def test_a_seflow_is_told_with_all_of_its_sizes(flow_network, flow_folder):
+    facts = model_info(flow_folder)
+    count = sum(parameter.numel() for parameter in flow_network.parameters())
+    assert facts["parameters"] == count and facts["causal"] is True
+    assert "active parameters" not in facts and "cut out of" not in facts
+    assert len(facts["sizes"]) == 12
+    for size in facts["sizes"]:
+        width, depth = size["width"], size["depth"]
+        part = flow_network.subnet(width, depth)
+        count = sum(parameter.numel() for parameter in part.parameters())
+        assert size["parameters"] == count
+        for rate in (8000, 16000, 48000):
+            macs = flow_network.macs_per_second(rate, width, depth)
+            assert size[f"GMAC/s at {rate} Hz"] == pytest.approx(macs / 1e9, abs=1e-4)
+    largest = facts["sizes"][-1]
+    assert facts["GMAC/s at 16000 Hz"] == largest["GMAC/s at 16000 Hz"]
+
+
+def test_a_sub_network_tells_what_it_was_cut_out_of(flow_folder, tmp_path):
+    export_subnet(flow_folder, tmp_path / "small", width=0.5, depth=2)
+    facts = model_info(tmp_path / "small")
+    digest = model_info(flow_folder)["weights sha256"]
+    assert facts["cut out of"] == {"sha256": digest, "width": 0.5, "depth": 2}
+    assert [(size["width"], size["depth"]) for size in facts["sizes"]] == [
+        (0.5, 2),
+        (1.0, 2),
+    ]
+    assert facts["sizes"][-1]["parameters"] == facts["parameters"]

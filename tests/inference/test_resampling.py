@@ -3,7 +3,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sesame.inference.resampling import resample, resample_blocks, resampled_length
+from sesame.inference.resampling import (
+    StreamResampler,
+    resample,
+    resample_blocks,
+    resampled_length,
+    resampling_lag,
+)
 
 
 def noise(*shape):
@@ -48,3 +54,37 @@ def test_a_stream_is_resampled_as_the_whole_signal_is(length, size, rates):
     expected = resample(signal, *rates)
     pieces = list(resample_blocks(blocks, *rates, expected.shape[-1]))
     np.testing.assert_array_equal(np.concatenate(pieces, axis=-1), expected)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.lists(st.integers(0, 2000), max_size=12),
+    st.sampled_from([(8000, 8000), (22050, 22100), (48000, 16000)]),
+)
+def test_how_much_is_given_depends_on_how_much_has_come_alone(sizes, rates):
+    whole, parts = StreamResampler(2, *rates), StreamResampler(2, *rates)
+    given_in_parts = sum(parts.push(np.zeros((2, n), "f4")).shape[1] for n in sizes)
+    expected = whole.push(noise(2, sum(sizes)).astype("f4"))
+    assert expected.shape == (2, given_in_parts)
+
+
+def test_a_reset_stream_starts_anew():
+    resampler, signal = StreamResampler(1, 22050, 22100), noise(1, 4000).astype("f4")
+    first = np.concatenate([resampler.push(signal), resampler.flush()], axis=1)
+    resampler.reset()
+    resampler.push(signal[:, :999])
+    resampler.reset()
+    second = np.concatenate([resampler.push(signal), resampler.flush()], axis=1)
+    np.testing.assert_array_equal(first, second)
+
+
+@pytest.mark.parametrize("rates", [(16000, 16000), (22050, 22100), (8000, 4000)])
+def test_no_sample_is_kept_for_longer_than_the_lag(rates):
+    source, target = rates
+    resampler, given, longest = StreamResampler(1, *rates), 0, 0.0
+    for taken in range(1, source + 1):
+        if source != target:
+            longest = max(longest, taken / source - given / target)
+        given += resampler.push(np.zeros((1, 1), "f4")).shape[1]
+    lag = resampling_lag(*rates)
+    assert longest <= lag <= longest + 0.002

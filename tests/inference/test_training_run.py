@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from sesame.inference import convert_run, load_model_folder
-from sesame.inference.model_folder import load_separator_folder
+from sesame.inference.model_folder import load_seflow_folder, load_separator_folder
 from sesame.inference.training_run import best_checkpoint, read_scores
 from sesame.models.tf_moe import TFMoE
 
@@ -157,6 +157,29 @@ def test_a_separator_is_converted_without_a_transform(
     count = sum(parameter.numel() for parameter in network.parameters())
     assert card.startswith(f"# TFMoE, {count:_} parameters, 16000 Hz".replace("_", " "))
     assert "Separator.from_pretrained" in card and "Enhancer" not in card
+
+
+def test_a_seflow_is_converted_whatever_rate_its_validation_has(
+    tmp_path, flow_network, add_checkpoint
+):
+    lines = ["generator: !new:sesame.models.SEFlow", "    width: 16", "    depth: 3"]
+    lines += ["    head_channels: 4", "    context: 10", "    num_tokens: 4"]
+    run = tmp_path / "run"
+    add_checkpoint(run, "a", seed=0, unixtime=1.0, epoch=2)
+    average = torch.optim.swa_utils.AveragedModel(flow_network)
+    average.update_parameters(flow_network)
+    torch.save(average.state_dict(), run / "save/CKPT+a/ema.ckpt")
+    count = sum(parameter.numel() for parameter in flow_network.parameters())
+    heading = f"# SEFlow, {count:_} parameters, any sampling rate".replace("_", " ")
+    for rate in ([], ["sample_rate: 16000"]):
+        (run / "hyperparams.yaml").write_text("\n".join([*rate, *lines]))
+        convert_run(run, tmp_path / "model", overwrite=True)
+        loaded = load_seflow_folder(tmp_path / "model").state_dict()
+        expected = flow_network.state_dict()
+        assert all(torch.equal(loaded[name], expected[name]) for name in expected)
+        card = (tmp_path / "model" / "README.md").read_text()
+        assert card.startswith(heading) and "FlowEnhancer.from_pretrained" in card
+        assert "None" not in card and "run in windows" not in card
 
 
 def test_scores_that_are_no_json_are_refused_by_name(tmp_path):

@@ -5,6 +5,7 @@ import torch
 from sesame.inference.waveforms import (
     check_rate,
     find_device,
+    full_scale,
     like_input,
     move_network,
     read_waveform,
@@ -66,3 +67,13 @@ def test_a_device_that_is_unknown_or_absent_is_named():
         assert find_device("auto") == torch.device("cpu")
         with pytest.raises(ValueError, match=r"device \(cuda:7\) cannot be used"):
             move_network(torch.nn.Linear(1, 1), torch.device("cuda:7"))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_the_loudest_sample_of_a_kind_is_at_full_scale(dtype):
+    kind = getattr(torch, dtype)
+    loudest = 1 if kind.is_floating_point else torch.iinfo(kind).max + 1
+    assert full_scale(torch.zeros(2, dtype=kind)) == loudest
+    if dtype != "bfloat16":
+        assert full_scale(np.zeros(2, dtype=dtype)) == loudest
+        assert full_scale(np.zeros(2, np.dtype(dtype).newbyteorder(">"))) == loudest

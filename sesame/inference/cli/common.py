@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 _PRETRAINED = Path(__file__).resolve().parents[2] / "pretrained"
 DEFAULT_MODEL = _PRETRAINED / "sesame-small"
 DEFAULT_SEPARATOR = _PRETRAINED / "tf-moe-small"
+DEFAULT_FLOW = _PRETRAINED / "seflow-small"
 BACKENDS = ("torch", "onnxruntime")
 
 

@@ -32,6 +32,12 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         metavar="MODEL",
         help="the same for separating speakers; default: tf-moe-small, if it is there",
     )
+    parser.add_argument(
+        "--seflow",
+        metavar="MODEL",
+        help="the same for extracting a voice, cancelling echo and choosing a size; "
+        "default: seflow-small, if it is there",
+    )
     parser.add_argument("--device", default="auto", help="such as cpu or cuda:0")
     parser.add_argument("--port", type=int, default=7860)
     parser.add_argument(
@@ -65,4 +71,11 @@ def run(arguments: argparse.Namespace) -> None:
     model = model_path(arguments.model)
     from sesame.inference.demo import launch
 
-    launch(model, arguments.device, arguments.port, arguments.host, arguments.separator)
+    launch(
+        model,
+        arguments.device,
+        arguments.port,
+        arguments.host,
+        arguments.separator,
+        arguments.seflow,
+    )

@@ -2,6 +2,8 @@
 
 import argparse
 import json
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from .common import model_path, say
 
@@ -33,7 +35,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Prints facts about a model, a line each.
+    """Prints facts about a model, a line each, and its sub-networks as a table.
 
     Arguments
     ---------
@@ -61,6 +63,18 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.json:
         say(json.dumps(facts))
         return
+    sizes = facts.pop("sizes", [])
     width = max(map(len, facts))
     for name, value in facts.items():
         say(f"{name:<{width}}  {value}")
+    if sizes:
+        say(f"\n{_table(sizes)}")
+
+
+def _table(rows: Sequence[Mapping[str, Any]]) -> str:
+    lines = [list(rows[0]), *([str(value) for value in row.values()] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join(f"{text:>{width}}" for text, width in zip(line, widths, strict=True))
+        for line in lines
+    )

@@ -17,6 +17,8 @@ from . import (
     routing,
     separate,
     showcase,
+    sizes,
+    stream,
     table,
     train,
     tsne,
@@ -25,9 +27,11 @@ from .common import note
 
 COMMANDS = (
     enhance,
+    stream,
     separate,
     evaluate,
     table,
+    sizes,
     compare,
     routing,
     tsne,

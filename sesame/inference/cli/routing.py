@@ -90,10 +90,10 @@ def _load(arguments: argparse.Namespace) -> "Enhancer | Separator":
     from sesame.inference.separator import Separator
 
     path = resolve_model(model_path(arguments.model))
-    network, transform, sample_rate = model_folder.load_model(path)
-    if transform is None:
-        return Separator(network, sample_rate, arguments.device)
-    return Enhancer(network, transform, sample_rate, arguments.device)
+    model = model_folder.load_model(path)
+    if model.transform is None:
+        return Separator(*model.separator(), arguments.device)
+    return Enhancer(*model.enhancer(), arguments.device)
 
 
 def _show_enhancer(enhancer: "Enhancer", mono: "np.ndarray", figure: Path) -> None:

@@ -1,13 +1,18 @@
 """The web page of the demo, and its server. Gradio is loaded when it is built."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..enhancer import Enhancer
+from ..flow_enhancer import FlowEnhancer
+from ..hub import resolve_model
+from ..model_folder import names_seflow
 from ..separator import Separator
 from .answers import MAX_FILE_SIZE, Limits
 from .enhance_tab import add_enhance_tab
+from .flow_tab import add_flow_tab
 from .guards import RefuseAddresses
 from .parts import load_gradio
 from .separate_tab import add_separate_tab
@@ -31,7 +36,7 @@ can be read by whoever has its URL.**
 
 
 def build_app(
-    enhancer: Enhancer,
+    enhancer: Enhancer | FlowEnhancer,
     examples: Sequence[tuple[str | Path, str | Path]] = (),
     max_seconds: float = MAX_SECONDS,
     budget_seconds: float = BUDGET_SECONDS,
@@ -39,6 +44,8 @@ def build_app(
     separator: Separator | None = None,
     mixtures: Sequence[str | Path] = (),
     separator_name: str = "",
+    flow: FlowEnhancer | None = None,
+    flow_name: str = "",
 ) -> "gradio.Blocks":
     """The page with its functions; ``launch`` adds the limits of the server.
 
@@ -46,8 +53,9 @@ def build_app(
 
     Arguments
     ---------
-    enhancer : Enhancer
-        The only model that visitors can enhance with.
+    enhancer : Enhancer | FlowEnhancer
+        The model that visitors enhance with; of a SEFlow, they choose the size, and can
+        add a voice and a far end.
     examples : Sequence[tuple[str | Path, str | Path]]
         Noisy file and its clean reference, to try without a file of one's own.
     max_seconds : float
@@ -58,11 +66,15 @@ def build_app(
         What the page calls the model.
     separator : Separator | None
         The only model that visitors can separate speakers with, on a tab of its own;
-        None: there are no tabs.
+        None: there is no such tab.
     mixtures : Sequence[str | Path]
         Files to separate without one's own.
     separator_name : str
         What the page calls the separator.
+    flow : FlowEnhancer | None
+        A SEFlow beside the enhancer, on a tab of its own; None: there is no such tab.
+    flow_name : str
+        What the page calls it.
 
     Returns
     -------
@@ -89,19 +101,23 @@ def build_app(
         )
     gr = load_gradio()
     limits = Limits(max_seconds, budget_seconds)
+    add_tab = add_flow_tab if isinstance(enhancer, FlowEnhancer) else add_enhance_tab
     with gr.Blocks(
         title="SESAME",
         analytics_enabled=False,
         delete_cache=(CACHE_SECONDS, CACHE_SECONDS),
     ) as app:
-        if separator is None:
-            gr.Markdown("# SESAME speech enhancement")
-            add_enhance_tab(gr, enhancer, limits, examples, model_name)
-        else:
-            gr.Markdown("# SESAME speech enhancement and separation")
-            with gr.Tabs():
-                with gr.Tab("Enhance"):
-                    add_enhance_tab(gr, enhancer, limits, examples, model_name)
+        also = "" if separator is None else " and separation"
+        gr.Markdown(f"# SESAME speech enhancement{also}")
+        # One page alone has no tabs.
+        alone = separator is None and flow is None
+        with nullcontext() if alone else gr.Tabs():
+            with nullcontext() if alone else gr.Tab("Enhance"):
+                add_tab(gr, enhancer, limits, examples, model_name)
+            if flow is not None:
+                with gr.Tab("Extract, cancel echo, choose a size"):
+                    add_flow_tab(gr, flow, limits, examples, flow_name, "flow-")
+            if separator is not None:
                 with gr.Tab("Separate"):
                     add_separate_tab(gr, separator, limits, mixtures, separator_name)
         gr.Markdown(PRIVACY)
@@ -114,13 +130,15 @@ def launch(
     port: int = 7860,
     host: str = "127.0.0.1",
     separator: str | Path | None = None,
+    flow: str | Path | None = None,
 ) -> None:
     """Serves the demo until Ctrl-C; reachable from this machine alone by default.
 
     Arguments
     ---------
     model : str | Path | None
-        As for ``Enhancer.from_pretrained``; None is ``pretrained/sesame-small``.
+        As for ``Enhancer.from_pretrained`` or ``FlowEnhancer.from_pretrained``; None
+        is ``pretrained/sesame-small``.
     device : str
         A torch device; "auto" is the first CUDA device, else the CPU.
     port : int
@@ -130,6 +148,10 @@ def launch(
     separator : str | Path | None
         As for ``Separator.from_pretrained``; None is ``pretrained/tf-moe-small``, and
         no separation where that is missing.
+    flow : str | Path | None
+        As for ``FlowEnhancer.from_pretrained``; None is
+        ``pretrained/seflow-small``. Not shown where that is missing, or the model is a
+        SEFlow itself.
 
     Raises
     ------
@@ -149,14 +171,20 @@ def launch(
     gr = load_gradio()
     from starlette.middleware import Middleware
 
-    from ..cli.common import model_path
+    from ..cli.common import DEFAULT_FLOW, DEFAULT_SEPARATOR, model_path
 
-    model, separator = model_path(model), _separator_path(separator)
+    model = model_path(model)
+    separator = _chosen(separator, DEFAULT_SEPARATOR)
+    flow = _chosen(flow, DEFAULT_FLOW)
     options = {"model_name": Path(model).name}
-    enhancer = Enhancer.from_pretrained(model, device)
+    kind = FlowEnhancer if names_seflow(resolve_model(model)) else Enhancer
+    enhancer = kind.from_pretrained(model, device)
     if separator is not None:
         options["separator"] = Separator.from_pretrained(separator, device)
         options["separator_name"] = Path(separator).name
+    if flow is not None and kind is not FlowEnhancer:
+        options["flow"] = FlowEnhancer.from_pretrained(flow, device)
+        options["flow_name"] = Path(flow).name
     app = build_app(enhancer, _bundled_examples(), **options)
     app.launch(
         server_name=host,
@@ -178,13 +206,9 @@ def launch(
     )
 
 
-def _separator_path(separator: str | Path | None) -> str | Path | None:
+def _chosen(model: str | Path | None, default: Path) -> str | Path | None:
     """What was asked for, or what comes with the library; None if neither."""
-    from ..cli.common import DEFAULT_SEPARATOR
-
-    if separator is None and DEFAULT_SEPARATOR.is_dir():
-        return DEFAULT_SEPARATOR
-    return separator
+    return default if model is None and default.is_dir() else model
 
 
 def _bundled_examples() -> list[tuple[Path, Path]]:

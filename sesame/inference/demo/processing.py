@@ -9,8 +9,10 @@ from sesame.metrics import score_pair
 
 from ..enhancer import Enhancer
 from ..figures import routing_figure, spectrogram_figure
+from ..flow_enhancer import FlowEnhancer
 from ..routing import expert_maps
 from .guards import decode_upload
+from .priors import Priors
 from .signals import beginning, read_shown
 
 if TYPE_CHECKING:
@@ -43,10 +45,14 @@ class Enhanced(NamedTuple):
         The experts chosen; None for a model without a mixture of experts.
     scores : str
         Markdown; empty without a clean reference.
+    sample_rate : int
+        Rate of the upload, Hz.
+    warnings : tuple[str, ...]
+        What the visitor should know, one line each.
 
     Example
     -------
-    >>> Enhanced(Path("a.wav"), Path("b.wav"), None, None, "").enhanced.name
+    >>> Enhanced(Path("a.wav"), Path("b.wav"), None, None, "", 8000).enhanced.name
     'b.wav'
     """
 
@@ -55,10 +61,12 @@ class Enhanced(NamedTuple):
     spectrograms: "Figure"
     experts: "Figure | None"
     scores: str
+    sample_rate: int
+    warnings: tuple[str, ...] = ()
 
 
 def enhance_upload(
-    enhancer: Enhancer,
+    enhancer: Enhancer | FlowEnhancer,
     noisy: str | Path,
     reference: str | Path | None,
     folder: str | Path,
@@ -66,6 +74,7 @@ def enhance_upload(
     max_attenuation_db: float | None = None,
     dry: float = 0.0,
     report: Callable[[float, str], None] = lambda fraction, step: None,
+    priors: Priors | None = None,
 ) -> Enhanced:
     """Enhances an upload, draws it and, with a clean reference, scores it.
 
@@ -73,7 +82,7 @@ def enhance_upload(
 
     Arguments
     ---------
-    enhancer : Enhancer
+    enhancer : Enhancer | FlowEnhancer
         Enhances.
     noisy : str | Path
         File of a visitor.
@@ -90,6 +99,8 @@ def enhance_upload(
     report : Callable[[float, str], None]
         Is told the fraction done, 0 to 1, and what is done next; what it raises ends
         the work.
+    priors : Priors | None
+        What a ``FlowEnhancer`` is given beside the recording.
 
     Returns
     -------
@@ -118,9 +129,10 @@ def enhance_upload(
         clean = folder / "clean.wav"
         decode_upload(reference, clean, "the clean reference", max_seconds)
     files["enhanced"] = folder / f"{stem}_enhanced.wav"
-    enhancer.enhance_file(
+    done = enhancer.enhance_file(
         files["noisy"],
         files["enhanced"],
+        **({} if priors is None else priors._asdict()),
         max_attenuation_db=max_attenuation_db,
         dry=dry,
         progress=lambda fraction: report(0.7 * fraction, "enhancing"),
@@ -130,9 +142,11 @@ def enhance_upload(
     report(0.7, "drawing")
     signals, rate = read_shown(files, info.sample_rate)
     spectrograms = spectrogram_figure(signals, rate)
-    mapped = beginning(signals["noisy"], rate)
-    maps = expert_maps(enhancer, mapped, rate)
-    experts = routing_figure(mapped, rate, maps) if maps else None
+    experts = None
+    if isinstance(enhancer, Enhancer):
+        mapped = beginning(signals["noisy"], rate)
+        maps = expert_maps(enhancer, mapped, rate)
+        experts = routing_figure(mapped, rate, maps) if maps else None
     scores = ""
     if reference is not None:
         report(0.8, "scoring")
@@ -144,7 +158,15 @@ def enhance_upload(
             }
         )
     report(1.0, "showing")
-    return Enhanced(files["noisy"], files["enhanced"], spectrograms, experts, scores)
+    return Enhanced(
+        files["noisy"],
+        files["enhanced"],
+        spectrograms,
+        experts,
+        scores,
+        info.sample_rate,
+        done.warnings,
+    )
 
 
 def score_table(rows: Mapping[str, Mapping[str, Any]]) -> str:

@@ -43,3 +43,16 @@ def test_an_absent_model_is_one_line(tmp_path, monkeypatch, call, one_line):
     monkeypatch.setattr(common, "DEFAULT_MODEL", tmp_path / "absent")
     assert call("info") == 1
     assert "--model" in one_line()
+
+
+def test_the_sizes_of_a_seflow_are_a_table(flow_folder, call, capsys):
+    assert call("info", flow_folder, "--json") == 0
+    sizes = json.loads(capsys.readouterr().out)["sizes"]
+    assert call("info", flow_folder) == 0
+    facts, table = capsys.readouterr().out.split("\n\n")
+    assert "SEFlow" in facts and "GMAC/s at 48000 Hz" in facts
+    heading, *rows = table.splitlines()
+    assert heading.split()[:3] == ["width", "depth", "parameters"]
+    assert len(rows) == len(sizes) == 12
+    for row, size in zip(rows, sizes, strict=True):
+        assert [float(value) for value in row.split()] == list(size.values())

@@ -12,7 +12,7 @@ from sesame.inference.cli import convert, main
 ROOT = Path(sesame.__file__).parents[1]
 COMMANDS = (
     "compare convert demo doctor enhance evaluate export info routing separate "
-    "showcase table train tsne"
+    "showcase sizes stream table train tsne"
 ).split()
 HEAVY = ["torch", "numpy", "soundfile", "soxr", "speechbrain", "tqdm", "gradio"]
 HELP_SECONDS = 0.3

@@ -18,6 +18,7 @@ import torch
 
 from sesame.inference import Separator, save_model_folder
 from sesame.models import SESAME, TFMoE
+from sesame.models.seflow import SEFlow
 
 ARGUMENTS = {
     "num_bins": 33,
@@ -35,6 +36,7 @@ TRANSFORM = {"n_fft": 64, "hop_length": 16, "win_length": 64, "exponent": 0.3}
 SEPARATOR = {"n_fft": 64, "hop_length": 16, "channels": 4, "num_blocks": 1}
 SEPARATOR |= {"num_bands": 6, "num_heads": 2, "head_channels": 4, "kernel_size": 3}
 SEPARATOR |= {"num_experts": 3}
+FLOW = {"width": 16, "depth": 3, "head_channels": 4, "context": 10, "num_tokens": 4}
 # Notes every address that the process looks up or connects to, then serves.
 PROGRAM = """
 import sys
@@ -124,6 +126,11 @@ class Server:
         """The last event of a request, and its data."""
         return self._call("enhance", _file(noisy), _file(clean), attenuation, dry)
 
+    def enhance_flow(self, noisy, voice=None, far_end=None, size=1):
+        """The same of a server with a SEFlow."""
+        files = _file(voice), _file(far_end)
+        return self._call("enhance", _file(noisy), None, 60, 0, *files, size)
+
     def separate(self, mixture):
         """The last event of a request, and its data."""
         return self._call("separate", _file(mixture))
@@ -158,6 +165,15 @@ def tiny_separator(tmp_path_factory):
     torch.manual_seed(0)
     weights = TFMoE(**SEPARATOR).state_dict()
     save_model_folder(folder, "TFMoE", SEPARATOR, None, 16000, weights)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_flow(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("demo") / "tiny-flow"
+    torch.manual_seed(0)
+    weights = SEFlow(**FLOW).state_dict()
+    save_model_folder(folder, "SEFlow", FLOW, None, None, weights)
     return folder
 
 
@@ -197,6 +213,16 @@ def handler():
 def server(tiny_model, tiny_separator, tmp_path_factory):
     pytest.importorskip("gradio")
     server = Server(tiny_model, tiny_separator, tmp_path_factory.mktemp("server"))
+    try:
+        yield server.wait()
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def flow_server(tiny_flow, tiny_separator, tmp_path_factory):
+    pytest.importorskip("gradio")
+    server = Server(tiny_flow, tiny_separator, tmp_path_factory.mktemp("server"))
     try:
         yield server.wait()
     finally:

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from sesame.inference import FlowEnhancer
 from sesame.inference.cli import common
 from sesame.inference.demo import app as demo
 from sesame.inference.demo import build_app, launch
@@ -38,6 +39,43 @@ def test_without_a_separator_there_are_no_tabs(enhancer):
     app = build_app(enhancer)
     assert not _labels(app, gradio.Tab)
     assert {f.api_name for f in app.fns.values()} == {"enhance"}
+
+
+def test_a_seflow_has_its_inputs_and_its_sizes(flow_network, separator):
+    app = build_app(FlowEnhancer(flow_network, "cpu"), separator=separator)
+    assert {f.api_name for f in app.fns.values()} == {"enhance", "separate", "size"}
+    buttons = [f for f in app.fns.values() if f.api_name in ("enhance", "separate")]
+    assert len({button.concurrency_id for button in buttons}) == 1
+    labels = _labels(app, gradio.Audio)
+    assert "Voice to extract, if there is one" in labels
+    assert "Far end (loudspeaker), if there is one" in labels
+    assert "Size, from the fastest to the largest" in _labels(app, gradio.Slider)
+    assert not [b for b in app.blocks.values() if isinstance(b, gradio.State)]
+
+
+def test_other_models_have_none_of_it(enhancer):
+    app = build_app(enhancer)
+    assert _labels(app, gradio.Audio) == [
+        "Noisy speech",
+        "Clean reference, if there is one",
+        "Noisy",
+        "Enhanced",
+    ]
+    assert len(_labels(app, gradio.Slider)) == 2
+
+
+def test_a_folder_of_a_seflow_is_served(tiny_flow, tiny_model, monkeypatch):
+    built = []
+
+    def build(enhancer, examples, **options):
+        built.append((type(enhancer).__name__, options["model_name"]))
+        raise ValueError("stop here")
+
+    monkeypatch.setattr(demo, "build_app", build)
+    for folder in (tiny_flow, tiny_model):
+        with pytest.raises(ValueError, match="stop here"):
+            launch(folder, device="cpu")
+    assert built == [("FlowEnhancer", "tiny-flow"), ("Enhancer", "tiny-model")]
 
 
 def test_the_server_is_closed_by_default(tiny_model, monkeypatch):
@@ -98,6 +136,25 @@ def test_the_shipped_separator_is_the_default(
     if shipped:
         (tmp_path / "tf-moe-small").symlink_to(tiny_separator)
     assert built().get("separator_name") == ("tf-moe-small" if shipped else None)
+
+
+@pytest.mark.parametrize("shipped", [True, False])
+def test_the_shipped_seflow_has_a_tab_of_its_own(
+    built, tiny_flow, tmp_path, monkeypatch, shipped
+):
+    monkeypatch.setattr(common, "DEFAULT_FLOW", tmp_path / "seflow-small")
+    if shipped:
+        (tmp_path / "seflow-small").symlink_to(tiny_flow)
+    assert built().get("flow_name") == ("seflow-small" if shipped else None)
+    assert built(flow=tiny_flow)["flow_name"] == "tiny-flow"
+
+
+def test_a_seflow_beside_an_enhancer_shares_no_name_with_it(enhancer, flow_network):
+    app = build_app(enhancer, flow=FlowEnhancer(flow_network, "cpu"))
+    names = {f.api_name for f in app.fns.values()}
+    assert names == {"enhance", "flow-enhance", "size"}
+    ids = [b.elem_id for b in app.blocks.values() if getattr(b, "elem_id", None)]
+    assert len(ids) == len(set(ids))
 
 
 def test_an_enhancer_is_no_separator(tiny_model):

@@ -193,6 +193,77 @@ def test_options_out_of_range_are_refused(server, attenuation, dry):
     assert str(server.cache) not in str(data)
 
 
+@pytest.mark.parametrize("part", ["voice", "far_end"])
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        (b"no sound in here", "cannot read {} as audio"),
+        (_wav(np.zeros(0)), "{} has no sample"),
+        (_wav(np.zeros(600 * 4000), 4000), "{} lasts more than 120 s"),
+        (_wav(rate=1), "sampling rate of {}"),
+        (_wav(np.append(NOISE, np.nan), subtype="FLOAT"), "{} holds NaN"),
+    ],
+    ids=["text", "empty", "long", "slow", "nan"],
+)
+def test_a_bad_voice_or_far_end_is_one_clear_message(
+    flow_server, part, content, message
+):
+    noisy, bad = (
+        flow_server.upload(name, data).json()[0]
+        for name, data in (("a.wav", _wav()), ("bad.wav", content))
+    )
+    event, data = flow_server.enhance_flow(noisy, **{part: bad})
+    assert event == "error"
+    name = {"voice": "the voice to extract", "far_end": "the far-end signal"}[part]
+    assert message.format(name) in data["error"]
+    assert "\n" not in data["error"] and "Traceback" not in data["error"]
+    for folder in (flow_server.cache, flow_server.temporary):
+        assert str(folder) not in data["error"]
+
+
+def test_a_silent_voice_is_one_clear_message(flow_server):
+    noisy, silent = (
+        flow_server.upload("a.wav", _wav(samples)).json()[0]
+        for samples in (NOISE, np.zeros(1600))
+    )
+    event, data = flow_server.enhance_flow(noisy, silent)
+    assert event == "error"
+    assert data["error"].startswith("the voice to extract (-inf dB) must hold a voice")
+    assert str(flow_server.temporary) not in data["error"]
+
+
+@pytest.mark.parametrize("part", ["voice", "far_end"])
+@pytest.mark.parametrize(
+    "path", ["/etc/passwd", SOURCE, "http://127.0.0.1:{port}/", "file:///etc/passwd"]
+)
+def test_only_uploads_are_voices_and_far_ends(flow_server, part, path):
+    noisy = flow_server.upload("a.wav", _wav()).json()[0]
+    bad = path.format(port=flow_server.port)
+    event, data = flow_server.enhance_flow(noisy, **{part: bad})
+    assert event == "error"
+    message = (data or {}).get("error") or ""
+    assert "root:" not in message and str(flow_server.cache) not in message
+
+
+@pytest.mark.parametrize("size", [0, 99, 1.5, "x", None])
+def test_a_size_out_of_range_is_refused(flow_server, size):
+    noisy = flow_server.upload("a.wav", _wav()).json()[0]
+    event, data = flow_server.enhance_flow(noisy, size=size)
+    assert event == "error"
+    assert str(flow_server.cache) not in str(data)
+
+
+def test_a_seflow_answers_after_all_of_it(flow_server):
+    noisy, voice = (
+        flow_server.upload(name, _wav()).json()[0] for name in ("a.wav", "v.wav")
+    )
+    event, data = flow_server.enhance_flow(noisy, voice, voice, 12)
+    assert event == "complete"
+    assert data[1]["path"].endswith("a_enhanced.wav")
+    assert data[-1].startswith("Size 12 of 12: width 1, depth 3: ")
+    assert not list(flow_server.temporary.iterdir())
+
+
 @pytest.mark.slow
 def test_of_twenty_requests_at_once_each_gets_an_answer(server):
     path = server.upload("a.wav", _wav()).json()[0]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from sesame.inference import Enhancer, Separator
+from sesame.inference import Enhancer, FlowEnhancer, Separator
 from sesame.inference.audio_files import read_audio
 
 playwright = pytest.importorskip("playwright.sync_api")
@@ -33,6 +33,16 @@ def browser():
 @pytest.fixture
 def page(browser, server):
     """The open page; it must ask nobody else for anything."""
+    yield from _open(browser, server)
+
+
+@pytest.fixture
+def flow_page(browser, flow_server):
+    """The same of a server with a SEFlow."""
+    yield from _open(browser, flow_server)
+
+
+def _open(browser, server):
     page = browser.new_page()
     page.set_default_timeout(20_000)
     asked = set()
@@ -128,6 +138,33 @@ def test_a_mixture_becomes_a_player_for_each_speaker(
         download.value.save_as(saved)
         (found,) = read_audio(saved).waveform
         np.testing.assert_allclose(found, source, rtol=0, atol=2**-15)
+
+
+def test_a_seflow_takes_a_voice_a_far_end_and_a_size(
+    flow_page, files, tiny_flow, tmp_path
+):
+    page = flow_page
+    for part, path in [("noisy", 0), ("voice", 1), ("far-end", 1)]:
+        _upload(page, part, files[path])
+    text = page.locator("#size-text")
+    playwright.expect(text).to_contain_text("Size 12 of 12: width 1, depth 3: ")
+    page.locator("#size-slider input[type=number]").fill("2")
+    page.keyboard.press("Tab")
+    playwright.expect(text).to_contain_text("Size 2 of 12: width 1/4, depth 2: ")
+    playwright.expect(text).to_contain_text("GMAC/s at 16000 Hz")
+    _run(page)
+    assert _wait_for_sound(page.locator("#enhanced-player")) == 1
+    facts = page.locator("#enhanced-facts")
+    playwright.expect(facts).to_contain_text("Size 2 of 12: width 1/4, depth 2: ")
+    playwright.expect(facts).to_contain_text("GMAC/s at 44100 Hz")
+    with page.expect_download() as download:
+        page.get_by_text("Download the enhanced WAV").click()
+    download.value.save_as(tmp_path / "saved.wav")
+    enhancer = FlowEnhancer.from_pretrained(tiny_flow, "cpu", 0.25, 2)
+    priors = {"enrollment": files[1], "far_end": files[1]}
+    expected = enhancer(read_audio(files[0]).waveform, 44_100, **priors)
+    saved = read_audio(tmp_path / "saved.wav").waveform
+    np.testing.assert_allclose(saved, expected, rtol=0, atol=2**-15)
 
 
 def test_recording_works_as_uploading_does(page):

@@ -6,11 +6,13 @@ import soundfile
 import torch
 
 from sesame.features import CompressedSTFT
-from sesame.inference import Enhancer
+from sesame.inference import Enhancer, FlowEnhancer
 from sesame.inference.audio_files import read_audio
 from sesame.inference.demo import signals
+from sesame.inference.demo.priors import Priors
 from sesame.inference.demo.processing import enhance_upload, score_table
 from sesame.inference.demo.signals import read_mono
+from sesame.inference.prior_inputs import read_far_end
 from sesame.metrics import score_pair
 from sesame.models import MPSENet
 
@@ -112,6 +114,28 @@ def test_a_dense_network_has_no_expert_map(files):
     transform = CompressedSTFT(n_fft=16, hop_length=4, win_length=16)
     dense = Enhancer(network, transform, 16000, device="cpu")
     assert enhance_upload(dense, files.noisy, None, files.folder, 2.0).experts is None
+
+
+def test_a_seflow_has_no_expert_map_and_hears_what_is_beside(flow_network, files):
+    enhancer = FlowEnhancer(flow_network, "cpu")
+    far_end = read_far_end(np.ones(800), 44_100)._replace(name="the far end")
+    options = {"max_seconds": 2.0, "priors": Priors(None, far_end)}
+    result = enhance_upload(enhancer, files.noisy, files.clean, files.folder, **options)
+    assert result.experts is None
+    assert result.sample_rate == 44_100
+    (warning,) = result.warnings
+    assert warning.startswith("the far end lasts 0.018 s, the signal 0.500 s")
+    noisy = read_audio(files.noisy).waveform
+    with pytest.warns(UserWarning, match="the far end lasts 0.018 s"):
+        expected = enhancer(noisy, 44_100, far_end=far_end).clip(-1, 1)
+    found = read_audio(result.enhanced).waveform
+    np.testing.assert_allclose(found, expected, rtol=0, atol=2**-20)
+    assert "| pesq |" in result.scores
+
+
+def test_the_rate_of_the_upload_is_told(enhancer, files):
+    result = enhance_upload(enhancer, files.noisy, None, files.folder, 2.0)
+    assert (result.sample_rate, result.warnings) == (44_100, ())
 
 
 @pytest.mark.parametrize("length", [1, 2, 800])
