@@ -1,9 +1,11 @@
 """Parameters and multiply-accumulates of every system in ``hparams/``.
 
-The systems that enhance, or the separators as the TF-MoE paper lists them::
+The systems that enhance, the separators as the TF-MoE paper lists them, or the sizes of
+SEFlow::
 
     python benchmarks/complexity.py --output benchmarks/results/complexity-2026-11-21.md
     python benchmarks/complexity.py --separators --output FILE
+    python benchmarks/complexity.py --sizes --output FILE
 """
 
 import argparse
@@ -16,6 +18,7 @@ from pathlib import Path
 import torch
 from report import conditions, emit, table
 from separation_networks import ABLATION, NETWORKS, Published
+from size_costs import size_tables
 from systems import HPARAMS, load_system
 from thop_macs import count_macs, product_macs, thop_macs
 from torch.backends import mkldnn
@@ -83,10 +86,16 @@ def main():
     """Counts and reports."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--hparams", nargs="+", type=Path, default=HPARAMS)
-    parser.add_argument(
+    others = parser.add_mutually_exclusive_group()
+    others.add_argument(
         "--separators",
         action="store_true",
         help="tables of the TF-MoE paper in place of the files in hparams/",
+    )
+    others.add_argument(
+        "--sizes",
+        action="store_true",
+        help="sub-networks of SEFlow, per second of a signal, in their place",
     )
     parser.add_argument("--seconds", type=float, help="2, of separators 1")
     parser.add_argument("--output", help="new Markdown file")
@@ -99,7 +108,9 @@ def main():
         seconds = 0.1
     title = "# Complexity" + (" of separators" if options.separators else "")
     sections = [f"{title}, clips of {seconds:g} s", conditions()]
-    if options.separators:
+    if options.sizes:
+        sections = ["# Sizes of SEFlow", conditions(), *size_tables()]
+    elif options.separators:
         sections += separator_tables(seconds)
     else:
         rows = [count(path, seconds) for path in options.hparams]

@@ -7,9 +7,14 @@ scored as they are. TEST holds ``clean_testset_wav`` and ``noisy_testset_wav``, 
 
     python benchmarks/quality.py pretrained/sesame_small data/voicebank_demand \\
         --output benchmarks/results/quality-2026-11-21.md
+
+A SEFlow can be scored at several sizes, which are then the rows of the table::
+
+    python benchmarks/quality.py MODEL TEST --sizes 1:6 0.5:3 0.125:4 --output FILE
 """
 
 import argparse
+from fractions import Fraction
 from pathlib import Path
 
 import soundfile
@@ -18,11 +23,18 @@ from report import conditions, emit, table
 from sesame.brain.scoring import as_stored
 from sesame.data.pairs import match_pairs
 from sesame.inference import Enhancer
+from sesame.inference.flow_enhancer import FlowEnhancer
+from sesame.inference.flow_sizes import count_parameters, native_rate
+from sesame.inference.model_folder import load_seflow_folder, names_seflow
 from sesame.metrics import VARIANTS, score_pairs, summarize
+from sesame.models.seflow import SEFlow
 
 FOLDER_NAMES = (("clean_testset_wav", "noisy_testset_wav"), ("clean", "noisy"))
 METRICS = ("pesq", "stoi", "estoi", "si_sdr", "ssnr")
 COMPOSITES = ("csig", "cbak", "covl")
+# Columns of the table of sizes, with their decimals.
+SIZE_METRICS = {"pesq": 3, "stoi": 4, "estoi": 4, "si_sdr": 2, "ssnr": 2}
+ENHANCED_NOW = "by the model now, rounded to 16 bits as in files"
 SCALES = {"loizou": "int16", "cmgan": "float"}  # of the composites
 PUBLISHED = """\
 ## Published, VoiceBank+DEMAND, all 824 files
@@ -51,26 +63,38 @@ def main():
     parser.add_argument("--device", default="auto")
     parser.add_argument("--num_workers", type=int, default=0, help="scoring processes")
     parser.add_argument("--limit", type=int, help="files to use, from the first")
+    parser.add_argument(
+        "--sizes",
+        nargs="+",
+        type=_size,
+        metavar="WIDTH:DEPTH",
+        help="of a SEFlow, such as 1:8 0.125:4",
+    )
     parser.add_argument("--output", help="new Markdown file")
     parser.add_argument("--quick", action="store_true", help="the first file only")
     options = parser.parse_args()
     clean_folder, noisy_folder = test_folders(options.test)
     pairs = match_pairs(noisy_folder, clean_folder)
     pairs = pairs[: 1 if options.quick else options.limit]
-    enhanced, source = enhanced_signals(options.folder, pairs, options.device)
-    systems = {
-        "noisy": [_read(pair.noisy) for pair in pairs],
-        "enhanced": enhanced,
-    }
-    rows = {
-        name: score(pairs, signals, options.num_workers)
-        for name, signals in systems.items()
-    }
+    noisy = [_read(pair.noisy) for pair in pairs]
+    rows = {"noisy": score(pairs, noisy, options.num_workers)}
+    if options.sizes is None:
+        enhanced, source = enhanced_signals(options.folder, pairs, options.device)
+        rows["enhanced"] = score(pairs, enhanced, options.num_workers)
+        scores = scores_table(rows)
+    else:
+        source = ENHANCED_NOW
+        network = load_seflow_folder(options.folder)
+        for size in options.sizes:
+            enhancer = FlowEnhancer(network, options.device, *size)
+            enhanced = [_enhance(enhancer, *signal) for signal in noisy]
+            rows[size] = score(pairs, enhanced, options.num_workers)
+        scores = sizes_table(network, noisy[0][1], rows)
     sections = [
         f"# Quality of {options.folder.name}",
         conditions(),
         f"- enhanced: {source}\n- test files: {len(pairs)}",
-        scores_table(rows),
+        scores,
         PUBLISHED,
     ]
     emit("\n\n".join(sections), options.output)
@@ -118,10 +142,10 @@ def enhanced_signals(folder: Path, pairs, device: str):
         Signals in the order of the pairs; a sentence.
     """
     if (folder / "config.json").is_file():
-        enhancer = Enhancer.from_pretrained(folder, device=device)
-        signals = [_read(pair.noisy) for pair in pairs]
-        enhanced = [(as_stored(enhancer(x, rate), rate), rate) for x, rate in signals]
-        return enhanced, "by the model now, rounded to 16 bits as in files"
+        kind = FlowEnhancer if names_seflow(folder) else Enhancer
+        enhancer = kind.from_pretrained(folder, device=device)
+        enhanced = [_enhance(enhancer, *_read(pair.noisy)) for pair in pairs]
+        return enhanced, ENHANCED_NOW
     files = {path.stem: path for path in (folder / "enhanced_wavs").glob("*.wav")}
     if not files:
         raise ValueError(f"{folder} must hold config.json or enhanced_wavs/*.wav")
@@ -196,6 +220,56 @@ def scores_table(systems: dict[str, list[dict]]) -> str:
             mean = f"{entry['mean']:.4f}" if entry["n_scored"] else "n/a"
             rows[-1] += [mean, f"{entry['n_scored']} / {entry['n_total']}"]
     return table(header, rows)
+
+
+def sizes_table(network: SEFlow, sample_rate: int, systems: dict) -> str:
+    """A row for the noisy files and for each size, with what it costs.
+
+    Arguments
+    ---------
+    network : SEFlow
+        The network.
+    sample_rate : int
+        Of the test files, Hz.
+    systems : dict
+        Rows of scores by "noisy" or by width and depth.
+
+    Returns
+    -------
+    str
+        Markdown; below the table, where a mean leaves out files.
+    """
+    lines, notes = [], []
+    for system, scored in systems.items():
+        name, cells = system, ["", ""]
+        if system != "noisy":
+            width, depth = system
+            channels, depth = network.size(width, depth)
+            name = f"width {width:g}, depth {depth}"
+            share = Fraction(channels, network.width)
+            macs = network.macs_per_second(native_rate(sample_rate), width, depth)
+            counts = count_parameters(network, share)
+            cells = [f"{counts[depth - 1]:,}", f"{macs / 1e9:.3f}"]
+        for metric, entry in summarize(scored, tuple(SIZE_METRICS)).items():
+            digits, counted = SIZE_METRICS[metric], entry["n_scored"]
+            cells.append(f"{entry['mean']:.{digits}f}" if counted else "n/a")
+            if counted < entry["n_total"]:
+                notes.append(f"{name}: {metric} of {counted} of {entry['n_total']}")
+        lines.append([name, *cells])
+    header = ["system", "parameters", f"GMAC/s at {sample_rate} Hz", *SIZE_METRICS]
+    return "\n\n".join([table(header, lines), *notes])
+
+
+def _enhance(enhancer: Enhancer | FlowEnhancer, waveform, rate):
+    return as_stored(enhancer(waveform, rate), rate), rate
+
+
+def _size(text: str) -> tuple[float, int]:
+    try:
+        width, depth = text.split(":")
+        return float(Fraction(width)), int(depth)
+    except (ValueError, ZeroDivisionError) as error:
+        raise argparse.ArgumentTypeError(f"{text} must be WIDTH:DEPTH") from error
 
 
 def _label(metric: str, variant: str) -> str:
