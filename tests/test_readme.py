@@ -47,6 +47,8 @@ def folder(tmp_path_factory):
             soundfile.write(folder / name / "monday" / f"{number}.wav", samples, rate)
     shutil.copy(folder / "calls/monday/1.wav", folder / "noisy.wav")
     shutil.copy(folder / "clean/monday/1.wav", folder / "reference.wav")
+    shutil.copy(folder / "clean/monday/1.wav", folder / "voice.wav")
+    shutil.copy(folder / "clean/monday/2.wav", folder / "far.wav")
     talkers = [soundfile.read(folder / f"clean/monday/{n}.wav")[0] for n in (1, 2)]
     length = min(map(len, talkers))
     soundfile.write(folder / "mix.wav", sum(t[:length] for t in talkers) / 2, 16000)
@@ -77,6 +79,12 @@ def test_every_command_runs_as_printed(folder):
         "noisy_enhanced.wav",
         "out/mix_speaker1.wav",
         "out/mix_speaker2.wav",
+        "streamed.wav",
+        "fast.wav",
+        "talker.wav",
+        "call.wav",
+        "one_percent/model.safetensors",
+        "step.onnx",
         "mix_experts.png",
         "usage.csv",
         "enhanced/monday/1.wav",
@@ -129,6 +137,8 @@ def test_the_python_lines_run_as_printed(folder, monkeypatch):
     for code in (block for language, block in BLOCKS if language == "python"):
         exec(code, names)
     assert names["enhanced"].shape == names["speakers"].shape == (2, 4410)
+    assert names["talker"].shape == (2, 4410)
+    assert names["ready"].shape[1] + names["rest"].shape[1] == 1000
     assert (folder / "enhanced.wav").is_file()
 
 

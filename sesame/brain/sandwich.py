@@ -2,7 +2,67 @@
 
 import numpy as np
 
-__all__ = ["draw_exits", "draw_times", "draw_widths"]
+__all__ = ["draw_exits", "draw_sizes", "draw_times", "draw_widths"]
+
+# Of the steps before the full network learns in each, those in which it does.
+_FULL_SHARE = 0.1
+
+
+def draw_sizes(
+    num_widths: int,
+    depth: int,
+    num_random_widths: int,
+    num_random_exits: int | None,
+    rng: np.random.Generator,
+    early: bool = False,
+) -> list[tuple[int, dict[int, float]]]:
+    """Sub-networks that learn in a step: widths of ``draw_widths``, each with exits.
+
+    Early in a run most steps can do without what is dear: then the widest is as wide as
+    half of the network, and each is as deep as an exit that is drawn from the first two
+    thirds. One step of ten has the full network, whose first channels and blocks these
+    are: it stays near them.
+
+    Arguments
+    ---------
+    num_widths : int
+        Widths there are; the width n is n / num_widths of the channels.
+    depth : int
+        Exits there are.
+    num_random_widths : int
+        See ``draw_widths``.
+    num_random_exits : int | None
+        See ``draw_exits``.
+    rng : np.random.Generator
+        Source of chance.
+    early : bool
+        Whether the run is in its early part.
+
+    Returns
+    -------
+    list[tuple[int, dict[int, float]]]
+        Widths, and weights of their exits.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of range.
+
+    Example
+    -------
+    >>> draw_sizes(8, 6, 1, 1, np.random.default_rng(1), early=True)
+    [(4, {3: 0.6, 4: 0.4}), (1, {1: 0.33333333333333337, 2: 0.6666666666666666})]
+    """
+    small = early and rng.random() >= _FULL_SHARE
+    widths = draw_widths(num_widths, num_random_widths, rng)
+    if small:
+        widest = max(num_widths // 2, 1)
+        widths = [*dict.fromkeys(min(width, widest) for width in widths)]
+    sizes = []
+    for width in widths:
+        deepest = int(rng.integers(1, (2 * depth + 2) // 3 + 1)) if small else depth
+        sizes.append((width, draw_exits(deepest, num_random_exits, rng)))
+    return sizes
 
 
 def draw_widths(

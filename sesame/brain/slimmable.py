@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
 from sesame.brain.optimization import average_gradients, weight_decay_groups
-from sesame.brain.sandwich import draw_exits, draw_times, draw_widths
+from sesame.brain.sandwich import draw_exits, draw_sizes, draw_times
 from sesame.brain.scoring import write_wav
 from sesame.brain.task_scores import TaskScores
 from sesame.brain.training import SystemBrain
@@ -27,9 +27,10 @@ class SlimmableBrain(SystemBrain):
     One step: the full width, the smallest and some between (``num_random_widths``)
     each restore the batch and follow the weighted sum of the losses of their exits, of
     all or of the last and some others (``num_random_exits``); the gradients of the
-    widths are averaged. Items with an enrollment pass the network apart from those
-    without. Which sizes learn depends on the seed and the step alone, and is the same
-    on every rank. A step whose gradients are not finite is skipped on all ranks.
+    widths are averaged. In ``early_epochs`` most are small (``draw_sizes``). Items
+    with an enrollment pass apart from those without. Which sizes learn depends on seed
+    and step alone, and is the same on every rank. A step whose gradients are not finite
+    is skipped on all ranks.
 
     With flow matching the targets are predicted from places on the way to them, drawn
     for each item (``draw_times``) by the seed and the step, the same for all widths.
@@ -58,6 +59,7 @@ class SlimmableBrain(SystemBrain):
         *SystemBrain.HPARAMS_NEEDED,
         "num_random_widths",
         "num_random_exits",
+        "early_epochs",
         "max_si_snr",
         "valid_sizes",
         "test_sizes",
@@ -166,12 +168,10 @@ class SlimmableBrain(SystemBrain):
         rng = keyed_rng(self.hparams.seed, self.epoch, f"sizes of step {self.step}")
         network = self.hparams.generator
         num_widths = network.width // network.head_channels
-        widths = draw_widths(num_widths, self.hparams.num_random_widths, rng)
-        num_exits = self.hparams.num_random_exits
-        return [
-            (width / num_widths, draw_exits(network.depth, num_exits, rng))
-            for width in widths
-        ]
+        numbers = self.hparams.num_random_widths, self.hparams.num_random_exits
+        early = self.epoch <= self.hparams.early_epochs
+        drawn = draw_sizes(num_widths, network.depth, *numbers, rng, early)
+        return [(width / num_widths, exits) for width, exits in drawn]
 
     def compute_forward(
         self,

@@ -180,7 +180,9 @@ class SEFlow(SEFlowStreams):
         stft, bands = self.front_ends(sample_rate, mixture.device)
         spectrum = stft(mixture)
         reference = None if far_end is None else stft(far_end)
-        tokens = self._tokens(enrollment, len(mixture), sample_rate, channels, depth)
+        # Blocks beyond the last exit are left out, of the enrollment, too.
+        voice = enrollment, len(mixture), sample_rate, channels, max(exits)
+        tokens = self._tokens(*voice)
 
         def predict(exits, place=None, times=0.0):
             x = self._encode(spectrum, reference, bands, channels, place, times)

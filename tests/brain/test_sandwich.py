@@ -3,7 +3,12 @@
 import numpy as np
 import pytest
 
-from sesame.brain.sandwich import draw_exits, draw_times, draw_widths
+from sesame.brain.sandwich import (
+    draw_exits,
+    draw_sizes,
+    draw_times,
+    draw_widths,
+)
 
 
 def _rng(seed=0):
@@ -79,3 +84,38 @@ def test_a_time_is_a_start_whatever_the_others_are():
     times = np.array([draw_times(2, _rng(seed)) for seed in range(2000)])
     both = (times == 0).all(1).mean()
     assert abs(both - 0.25) < 0.04
+
+
+def test_the_sizes_of_a_step_are_widths_with_exits():
+    drawn = draw_sizes(8, 6, 2, 1, _rng(3))
+    widths = draw_widths(8, 2, _rng(3))
+    assert [width for width, _ in drawn] == widths
+    assert all(6 in exits and len(exits) == 2 for _, exits in drawn)
+
+
+@pytest.mark.parametrize("num_random", [0, 1, 3])
+def test_early_steps_are_small_but_for_one_of_ten(num_random):
+    full = 0
+    for seed in range(1000):
+        drawn = dict(draw_sizes(8, 6, num_random, 1, _rng(seed), early=True))
+        assert 1 in drawn
+        assert all(sum(exits.values()) == pytest.approx(1) for exits in drawn.values())
+        if 8 in drawn:
+            full += 1
+            assert all(max(exits) == 6 for exits in drawn.values())
+        else:
+            assert max(drawn) == 4
+            assert all(max(exits) <= 4 for exits in drawn.values())
+    assert 70 < full < 130
+
+
+def test_every_small_size_learns_early():
+    seen = set()
+    for seed in range(400):
+        for width, exits in draw_sizes(8, 6, 1, 1, _rng(seed), early=True):
+            seen |= {(width, exit) for exit in exits}
+    assert {(w, e) for w in (1, 2, 3, 4) for e in (1, 2, 3, 4)} <= seen
+
+
+def test_the_smallest_networks_have_early_steps_too():
+    assert draw_sizes(1, 1, 1, 1, _rng(), early=True) == [(1, {1: 1.0})]
