@@ -18,7 +18,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import soundfile
-from report import conditions, emit, table
+from report import conditions, emit, parse_size, table
 
 from sesame.brain.scoring import as_stored
 from sesame.data.pairs import match_pairs
@@ -66,7 +66,7 @@ def main():
     parser.add_argument(
         "--sizes",
         nargs="+",
-        type=_size,
+        type=parse_size,
         metavar="WIDTH:DEPTH",
         help="of a SEFlow, such as 1:8 0.125:4",
     )
@@ -262,14 +262,6 @@ def sizes_table(network: SEFlow, sample_rate: int, systems: dict) -> str:
 
 def _enhance(enhancer: Enhancer | FlowEnhancer, waveform, rate):
     return as_stored(enhancer(waveform, rate), rate), rate
-
-
-def _size(text: str) -> tuple[float, int]:
-    try:
-        width, depth = text.split(":")
-        return float(Fraction(width)), int(depth)
-    except (ValueError, ZeroDivisionError) as error:
-        raise argparse.ArgumentTypeError(f"{text} must be WIDTH:DEPTH") from error
 
 
 def _label(metric: str, variant: str) -> str:

@@ -1,16 +1,18 @@
 """Markdown of measurements, with what is needed to repeat them."""
 
+import argparse
 import datetime
 import platform
 import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
+from fractions import Fraction
 from pathlib import Path
 
 import torch
 
-__all__ = ["conditions", "emit", "table"]
+__all__ = ["conditions", "emit", "parse_size", "table"]
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -60,6 +62,15 @@ def emit(text: str, output: str | None) -> None:
         # "x": a result is dated and never edited.
         with open(path, "x", encoding="utf-8") as file:
             file.write(text + "\n")
+
+
+def parse_size(text: str) -> tuple[float, int]:
+    """Width and depth of a sub-network out of an option, such as 1/8:4."""
+    try:
+        width, depth = text.split(":")
+        return float(Fraction(width)), int(depth)
+    except (ValueError, ZeroDivisionError) as error:
+        raise argparse.ArgumentTypeError(f"{text} must be WIDTH:DEPTH") from error
 
 
 def _cell(column: int, text: str, width: int) -> str:

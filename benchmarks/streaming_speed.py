@@ -20,7 +20,7 @@ from typing import NamedTuple
 import torch
 from cases import verdict
 from measure import Samples
-from report import conditions, emit, table
+from report import conditions, emit, parse_size, table
 from torch import Tensor
 
 from sesame.inference.onnx_stream import OnnxStream, export_stream_onnx
@@ -98,7 +98,7 @@ def parse_options():
     parser.add_argument(
         "--networks",
         nargs="+",
-        type=_size,
+        type=parse_size,
         default=[(1 / 8, 4), (1 / 2, 3), (1.0, 8)],
         metavar="WIDTH:DEPTH",
         help="sizes (0.125:4 0.5:3 1:8)",
@@ -221,14 +221,6 @@ def _memory_table(cases) -> str:
         for case in cases
     ]
     return table(["state of one stream", "MB", "values of 4 bytes"], rows)
-
-
-def _size(text: str) -> tuple[float, int]:
-    try:
-        width, depth = text.split(":")
-        return float(width), int(depth)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text} must be WIDTH:DEPTH") from error
 
 
 if __name__ == "__main__":
