@@ -41,6 +41,7 @@ EXTRAS = {
     "plot": ("matplotlib", "scikit-learn"),
     "demo": ("gradio", "matplotlib"),
     "onnx": ("onnx", "onnxruntime"),
+    "live": ("sounddevice",),
     "rooms": ("pyroomacoustics",),
     "nisqa": ("librosa", "requests", "torchmetrics"),
 }

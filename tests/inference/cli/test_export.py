@@ -255,7 +255,7 @@ def test_an_existing_step_stays_without_force(step, one_line):
         (["--width", "0.3"], "width (0.3) must be a multiple of 1/4"),
         (["--depth", "9"], "depth (9) must be in [1, 3]"),
         (["--rate", "44150"], "sample_rate (44150) must be a multiple of 100"),
-        (["--rate", "0"], "sample_rate (0) must be a multiple of 100"),
+        (["--rate", "0"], "sample_rate (0) must be a whole number of Hz in"),
     ],
 )
 def test_a_step_that_there_is_not_is_one_line(step, one_line, options, reason):
