@@ -75,7 +75,8 @@ SMALL_FLOW |= {"num_random_widths", "num_random_exits", "early_epochs"}
 SMALL_FLOW |= {f"generator.{name}" for name in ("width", "depth", "head_channels")}
 FLOW = {
     "seflow_mini": SMALL_FLOW | {"valid_speakers"},
-    "seflow_small": SMALL_FLOW | {"generator_optimizer", "loss_weights.si_snr"},
+    "seflow_small": SMALL_FLOW
+    | {"generator_optimizer", "loss_weights.snr", "level_dbfs"},
 }
 # The file that the others of its family are compared with -> their differences.
 FAMILIES = {"sesame": ENHANCEMENT, "tf_moe": SEPARATION, "seflow": FLOW}

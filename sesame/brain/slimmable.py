@@ -60,7 +60,7 @@ class SlimmableBrain(SystemBrain):
         "num_random_widths",
         "num_random_exits",
         "early_epochs",
-        "max_si_snr",
+        "max_snr",
         "valid_sizes",
         "test_sizes",
     )
@@ -267,7 +267,7 @@ class SlimmableBrain(SystemBrain):
         terms = {
             name: (weights * term.mean(-1)).sum()
             for name, term in restoration_terms(
-                predictions, late, mixture, rate, self.hparams.max_si_snr
+                predictions, late, mixture, rate, self.hparams.max_snr
             ).items()
         }
         self.statistics.add(terms)

@@ -256,7 +256,7 @@ class SystemBrain(sb.Brain):
         """Shows the state of training below the progress bar, which has the loss."""
         if self.status_line is not None and should_step:
             means = self.statistics.means()
-            shown = ("discriminator", "metric", "pesq", "si_snr")
+            shown = ("discriminator", "metric", "pesq", "si_snr", "snr")
             text = ", ".join(f"{k} {means[k]:.3f}" for k in shown if k in means)
             imbalance = self.routing.current_imbalance()
             if imbalance == imbalance:

@@ -1,7 +1,7 @@
 """Speech degraded while training, for all tasks of one network that has no task id."""
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +56,10 @@ class DegradeSpeech:
         Seed of the run.
     epoch_counter : Counter | None
         Object whose ``current`` is the epoch; ``None`` gives the same for ever.
+    early_tasks : Mapping[str, float] | None
+        Weights of names of ``tasks`` in the first epochs; ``None``: the same.
+    early_epochs : int
+        How many these are.
 
     Example
     -------
@@ -81,14 +85,19 @@ class DegradeSpeech:
         settings: SceneSettings,
         seed: int,
         epoch_counter: Counter | None = None,
+        early_tasks: Mapping[str, float] | None = None,
+        early_epochs: int = 0,
     ):
         self.voices = voices
         self.noise = noise
         self.rooms = rooms
         self.names = list(tasks)
         self.tasks = [task for task, _ in tasks.values()]
-        weights = np.array([weight for _, weight in tasks.values()], dtype=np.float64)
-        self.weights = weights / weights.sum()
+        self.weights = _shares(weight for _, weight in tasks.values())
+        self.early_weights = self.weights
+        if early_tasks is not None:
+            self.early_weights = _shares([early_tasks.get(name, 0) for name in tasks])
+        self.early_epochs = early_epochs
         self.segment_length = segment_length
         self.settings = settings
         self.seed = seed
@@ -109,8 +118,11 @@ class DegradeSpeech:
         tuple[Any, ...]
             What stands in ``DEGRADED_KEYS`` after ``id``, then what was done.
         """
-        rng = keyed_rng(self.seed, current_epoch(self.epoch_counter), item_id)
-        chosen = int(rng.choice(len(self.tasks), p=self.weights))
+        epoch = current_epoch(self.epoch_counter)
+        rng = keyed_rng(self.seed, epoch, item_id)
+        early = 0 < epoch <= self.early_epochs
+        weights = self.early_weights if early else self.weights
+        chosen = int(rng.choice(len(self.tasks), p=weights))
         task, rate = self.tasks[chosen], self.voices.sample_rate
         speech, enrollment = self._speech(task, index, rng)
         length = len(speech)
@@ -174,6 +186,8 @@ def degraded_dataset(
     t60_seconds: tuple[float, float] = T60_SECONDS,
     seed: int = 0,
     epoch_counter: Counter | None = None,
+    early_tasks: Mapping[str, float] | None = None,
+    early_epochs: int = 0,
     items_per_file: int = 1,
     num_items: int | None = None,
     min_native_rate: int | None = None,
@@ -219,6 +233,10 @@ def degraded_dataset(
     epoch_counter : Counter | None
         Object whose ``current`` is the epoch, as SpeechBrain's ``EpochCounter``;
         ``None`` gives the same items for ever (validation, test).
+    early_tasks : Mapping[str, float] | None
+        Weights of some of the tasks in the first epochs: what is easier, to start with.
+    early_epochs : int
+        How many these are.
     items_per_file : int
         Items in which each utterance is the talker, at least 1. The ids of all but the
         first end in ``+1``, ``+2`` and so on.
@@ -265,7 +283,10 @@ def degraded_dataset(
     ):
         if value is not None and value < 1:
             raise ValueError(f"{name} ({value}) must be at least 1")
-    chosen = _choose(tasks, definitions)
+    weights = _wanted("tasks", tasks, definitions)
+    if early_tasks is not None:
+        early_tasks = _wanted("early_tasks", early_tasks, weights)
+    chosen = {name: (definitions[name], weight) for name, weight in weights.items()}
     settings = SceneSettings() if settings is None else settings
     rows = [
         row
@@ -294,30 +315,40 @@ def degraded_dataset(
     degrade = DynamicItem(
         takes=["id", "index"],
         func=DegradeSpeech(
-            voices, noise, rooms, chosen, segment_length, settings, seed, epoch_counter
+            voices,
+            noise,
+            rooms,
+            chosen,
+            segment_length,
+            settings,
+            seed,
+            epoch_counter,
+            early_tasks,
+            early_epochs,
         ),
         provides=[*DEGRADED_KEYS[1:], "done"],
     )
     return DynamicItemDataset(items, [degrade], list(DEGRADED_KEYS))
 
 
-def _choose(
-    tasks: Mapping[str, float], definitions: Mapping[str, Task]
-) -> dict[str, tuple[Task, float]]:
-    unknown = [name for name in tasks if name not in definitions]
+def _wanted(
+    argument: str, tasks: Mapping[str, float], known: Iterable[str]
+) -> dict[str, float]:
+    unknown = [name for name in tasks if name not in known]
     if unknown:
         raise ValueError(
-            f"tasks ({', '.join(unknown)}) must be among {', '.join(definitions)}"
+            f"{argument} ({', '.join(unknown)}) must be among {', '.join(known)}"
         )
     if not 0 < sum(tasks.values()) < math.inf or min(tasks.values()) < 0:
         raise ValueError(
-            f"weights of tasks ({dict(tasks)}) must be 0 or more, and not all 0"
+            f"weights of {argument} ({dict(tasks)}) must be 0 or more, and not all 0"
         )
-    return {
-        name: (definitions[name], float(weight))
-        for name, weight in tasks.items()
-        if weight > 0
-    }
+    return {name: float(weight) for name, weight in tasks.items() if weight > 0}
+
+
+def _shares(weights: Iterable[float]) -> np.ndarray:
+    shares = np.array([*weights], dtype=np.float64)
+    return shares / shares.sum()
 
 
 def _check_speakers(

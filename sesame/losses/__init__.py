@@ -7,7 +7,7 @@ from .restoration import residual_energy, restoration_terms
 from .routing import load_balance_loss, router_z_loss, sequence_balance_loss
 from .separation import permutation_invariant, separation_loss, si_snr
 from .spectral import complex_loss, consistency_loss, magnitude_loss
-from .time import waveform_loss
+from .time import snr, waveform_loss
 from .weighted_sum import weighted_sum
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "separation_loss",
     "sequence_balance_loss",
     "si_snr",
+    "snr",
     "waveform_loss",
     "weighted_sum",
 ]

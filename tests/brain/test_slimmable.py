@@ -24,8 +24,8 @@ SGD = {"generator_optimizer": partial(torch.optim.SGD, lr=1.0)}
 
 def test_a_value_missing_from_the_yaml_file_is_named(slimmable):
     hparams = vars(slimmable.brain().hparams).copy()
-    del hparams["max_si_snr"], hparams["num_random_exits"]
-    with pytest.raises(ValueError, match=r"\['max_si_snr', 'num_random_exits'\]"):
+    del hparams["max_snr"], hparams["num_random_exits"]
+    with pytest.raises(ValueError, match=r"\['max_snr', 'num_random_exits'\]"):
         SlimmableBrain({"generator": hparams["generator"]}, hparams)
 
 

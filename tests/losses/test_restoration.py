@@ -7,7 +7,7 @@ from sesame.losses import (
     multi_resolution_loss,
     residual_energy,
     restoration_terms,
-    si_snr,
+    snr,
 )
 
 RATE = 8000
@@ -27,13 +27,13 @@ def test_the_terms_are_the_losses_of_their_names():
     spectra, magnitudes = multi_resolution_loss(estimate, target, RATE)
     assert torch.equal(terms["complex"], spectra)
     assert torch.equal(terms["magnitude"], magnitudes)
-    assert terms["si_snr"][0] == -si_snr(estimate[0], target[0])
+    assert terms["snr"][0] == -snr(estimate[0], target[0])
     assert terms["silence"][1] == residual_energy(estimate[1], mixture[1])
 
 
 def test_what_has_no_sense_for_an_item_is_zero_and_teaches_nothing():
     estimate, target, mixture = _signals()
-    for name, item in (("si_snr", 1), ("silence", 0)):
+    for name, item in (("snr", 1), ("silence", 0)):
         estimate = estimate.detach().requires_grad_()
         term = restoration_terms(estimate, target, mixture, RATE)[name]
         term.sum().backward()
@@ -56,18 +56,18 @@ def test_exits_come_in_front():
     terms = restoration_terms(exits, target, mixture, RATE)
     assert {term.shape for term in terms.values()} == {(3, 2)}
     torch.testing.assert_close(
-        terms["si_snr"][1],
-        restoration_terms(mixture, target, mixture, RATE)["si_snr"],
+        terms["snr"][1],
+        restoration_terms(mixture, target, mixture, RATE)["snr"],
     )
 
 
 def test_an_item_beyond_the_threshold_has_the_threshold_and_no_gradient():
     _, target, mixture = _signals()
     near = (target + 1e-4 * mixture).requires_grad_()
-    term = restoration_terms(near, target, mixture, RATE, max_si_snr=30.0)["si_snr"]
+    term = restoration_terms(near, target, mixture, RATE, max_snr=30.0)["snr"]
     term.sum().backward()
     assert term[0] == -30 and not near.grad.any()
-    free = restoration_terms(near, target, mixture, RATE, max_si_snr=None)["si_snr"]
+    free = restoration_terms(near, target, mixture, RATE, max_snr=None)["snr"]
     assert free[0] < -60
 
 

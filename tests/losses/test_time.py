@@ -1,8 +1,11 @@
-"""Laws of the waveform loss: a mean absolute error in full precision."""
+"""Laws of the losses of waveforms, in full precision."""
 
+import math
+
+import pytest
 import torch
 
-from sesame.losses import waveform_loss
+from sesame.losses import si_snr, snr, waveform_loss
 
 
 def noise(*shape, seed=0):
@@ -34,3 +37,32 @@ def test_half_precision_is_averaged_in_float32():
     estimate = torch.full((1, 100_000), 2.0, dtype=torch.float16)
     loss = waveform_loss(estimate, -estimate)
     assert loss.dtype == torch.float32 and loss.item() == 4
+
+
+def test_snr_of_noise_at_right_angles_is_that_of_the_scale_invariant_one():
+    target = torch.tensor([1.0, -1.0, 1.0, -1.0])
+    error = torch.tensor([1.0, 1.0, -1.0, -1.0])
+    for gain in (1e-3, 0.1, 3.0):
+        estimate = target + gain * error
+        torch.testing.assert_close(snr(estimate, target), si_snr(estimate, target))
+
+
+@pytest.mark.parametrize("gain_db", [-20.0, -4.5, -0.1, 0.1, 6.0])
+def test_snr_falls_with_a_wrong_level_and_asks_for_the_right_one(gain_db):
+    target, gain = noise(1, 800, seed=2), 10 ** (gain_db / 20)
+    estimate = (gain * target).requires_grad_()
+    ratio = snr(estimate, target)
+    assert ratio.item() == pytest.approx(-20 * math.log10(abs(1 - gain)), abs=1e-3)
+    ratio.sum().backward()
+    # Along the target the gradient leads to the level of the target.
+    assert ((estimate.grad * target).sum() > 0) == (gain < 1)
+
+
+def test_snr_has_the_gain_of_neither_and_is_bounded_on_silence():
+    estimate, target = noise(2, 800), noise(2, 800, seed=1)
+    torch.testing.assert_close(snr(0.1 * estimate, 0.1 * target), snr(estimate, target))
+    silent = torch.zeros(2, 800)
+    estimate.requires_grad_()
+    ratio = snr(estimate, silent)
+    ratio.sum().backward()
+    assert (ratio == -80).all() and not estimate.grad.any()
