@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from sesame.models.seflow_enrollment import Enrollment
 from sesame.models.seflow_flow import SEFlowSteps
 from sesame.nnet.slimmable import HopBlock
-from sesame.nnet.streaming import Stream, StreamState, ring_slots
+from sesame.nnet.streaming import RingBiases, Stream, StreamState
 
 __all__ = ["SEFlowStreams", "Stream", "StreamState"]
 
@@ -144,15 +144,15 @@ class SEFlowStreams(SEFlowSteps):
         return self._advance(x, state, far_end)
 
     @torch.no_grad()
-    def _bias_table(self, channels, depth):
-        """(depth, H, W + 2): biases per distance, that of tokens, and -inf."""
+    def _ring_biases(self, channels, depth):
+        """Biases of blocks: per distance, that of tokens, and -inf."""
         blocks = self.blocks[:depth]
         tables = torch.stack([block.time_attention.biases for block in blocks])
         tables = tables[:, : channels // self.head_channels]
-        return F.pad(tables, (0, 1), value=-torch.inf)
+        return RingBiases(F.pad(tables, (0, 1), value=-torch.inf))
 
     @torch.inference_mode()
-    def _advance(self, x, state, far_end, hop_blocks=None, table=None):
+    def _advance(self, x, state, far_end, hop_blocks=None, ring_biases=None):
         settings, tensors = state.settings, dict(state.tensors)
         stft, bands = self.front_ends(settings["sample_rate"], x.device)
         _check_block(x, state, far_end, stft.hop_length)
@@ -161,17 +161,11 @@ class SEFlowStreams(SEFlowSteps):
         if far_end is not None:
             reference, tensors["far_end"] = _analyze(stft, tensors["far_end"], far_end)
         frames, depth = spectrum.shape[1], settings["depth"]
-        slots, rows = ring_slots(
-            tensors["seen"],
-            frames,
-            self.context,
-            tensors["enrolled"],
-            settings["num_slots"],
+        if ring_biases is None:
+            ring_biases = self._ring_biases(settings["channels"], depth)
+        slots, biases = ring_biases(
+            tensors["seen"], frames, tensors["enrolled"], settings["num_slots"]
         )
-        if table is None:
-            table = self._bias_table(settings["channels"], depth)
-        biases = table.index_select(2, rows.flatten())
-        biases = biases.view(*table.shape[:2], *rows.shape)
         # Prepared weights are not cast, and the memory would not take what is.
         hop = frames == 1 and hop_blocks is not None
         hop = hop and not torch.is_autocast_enabled(x.device.type)
@@ -186,7 +180,7 @@ class SEFlowStreams(SEFlowSteps):
             for number in range(depth):
                 own = step * depth + number
                 memory, past = f"memory_{own}", f"past_{own}"
-                bias = biases[number].transpose(0, 1)
+                bias = biases[number]
                 if x.shape[0] > 1:
                     bias = bias.repeat_interleave(bands.num_bands, dim=0)
                 if hop:
@@ -245,10 +239,10 @@ class SEFlowStreams(SEFlowSteps):
             batch_size, sample_rate, enrollment=enrollment, far_end=far_end
         )
         hop_blocks = [HopBlock(block) for block in network.blocks]
-        table = network._bias_table(network.width, network.depth)
+        ring_biases = network._ring_biases(network.width, network.depth)
 
         def step(x, state, far_end=None):
-            return network._advance(x, state, far_end, hop_blocks, table)
+            return network._advance(x, state, far_end, hop_blocks, ring_biases)
 
         return Stream(step, state)
 

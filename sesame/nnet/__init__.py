@@ -49,7 +49,13 @@ from sesame.nnet.slimmable import (
     HopBlock,
     prefix_state_dict,
 )
-from sesame.nnet.streaming import Stream, StreamState, ring_slots, write_slots
+from sesame.nnet.streaming import (
+    RingBiases,
+    Stream,
+    StreamState,
+    ring_slots,
+    write_slots,
+)
 from sesame.nnet.transformer import TransformerLayer
 
 __all__ = [
@@ -93,6 +99,7 @@ __all__ = [
     "RateBandDecoder",
     "RateBandEncoder",
     "RecurrentBackbone",
+    "RingBiases",
     "Routing",
     "SelfAttention",
     "Stream",

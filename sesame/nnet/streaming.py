@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["Stream", "StreamState", "ring_slots", "write_slots"]
+__all__ = ["RingBiases", "Stream", "StreamState", "ring_slots", "write_slots"]
 
 # Rows of a table of biases, after those of the distances 0 to W - 1.
 _TOKEN, _HIDDEN = 0, 1
@@ -274,6 +274,70 @@ def ring_slots(
         fixed = fixed.unsqueeze(1).expand(-1, steps, -1)
         rows = torch.cat((fixed, rows), dim=2)
     return slots, rows
+
+
+class RingBiases:
+    """Where the next steps of streams go in a ring, and the biases of its slots.
+
+    What ``ring_slots`` finds, looked up in a table. For a single step of a single
+    stream, where that would cost as much as a small layer, it is a part of a longer
+    table: from slot to slot the distance falls by one, until the ring begins anew.
+
+    Shape: table (N, H, W + 2) -> slots (B, min(steps, W)), biases (N, B, H, steps, S).
+
+    Arguments
+    ---------
+    table : Tensor
+        For N layers and H heads the biases of the distances 0 to W - 1, of constant
+        slots, and of what is hidden.
+
+    Example
+    -------
+    >>> biases = RingBiases(torch.tensor([[[0.0, 1, 2, 7, -torch.inf]]]))
+    >>> none = torch.tensor([0])
+    >>> biases(torch.tensor([1]), 1, none, 0) # the second step goes to slot 1
+    (tensor([[1]]), tensor([[[[[1., 0., -inf]]]]]))
+    """
+
+    def __init__(self, table: Tensor):
+        self.table = table
+        self.context = table.shape[-1] - 2
+        distances = table[:, None, :, None, : self.context].flip(-1)
+        hidden = table[:, None, :, None, -1:].expand_as(distances)
+        self.full = torch.cat((distances, distances), dim=-1)
+        self.filling = torch.cat((distances, hidden), dim=-1)
+
+    def __call__(
+        self, seen: Tensor, steps: int, tokens: Tensor, num_tokens: int
+    ) -> tuple[Tensor, Tensor]:
+        """Looks up the next steps.
+
+        Arguments
+        ---------
+        seen : Tensor
+            Steps that each stream has taken, (B), int64.
+        steps : int
+            Steps to come, at least 1.
+        tokens : Tensor
+            How many of its constant slots each stream has filled, (B), int64.
+        num_tokens : int
+            Constant slots of the memory.
+
+        Returns
+        -------
+        tuple[Tensor, Tensor]
+            Slots and biases.
+        """
+        single = len(seen) == 1 and steps == 1 and not num_tokens
+        if single and seen.device.type == "cpu" and not torch.jit.is_tracing():
+            count = int(seen)
+            longer = self.filling if count < self.context else self.full
+            start = self.context - 1 - count % self.context
+            slots = seen.unsqueeze(1) % self.context
+            return slots, longer[..., start : start + self.context]
+        slots, rows = ring_slots(seen, steps, self.context, tokens, num_tokens)
+        biases = self.table.index_select(2, rows.flatten())
+        return slots, biases.view(*self.table.shape[:2], *rows.shape).transpose(1, 2)
 
 
 def write_slots(memory: Tensor, slots: Tensor, values: Tensor) -> Tensor:

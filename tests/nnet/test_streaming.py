@@ -3,7 +3,13 @@
 import pytest
 import torch
 
-from sesame.nnet.streaming import Stream, StreamState, ring_slots, write_slots
+from sesame.nnet.streaming import (
+    RingBiases,
+    Stream,
+    StreamState,
+    ring_slots,
+    write_slots,
+)
 
 
 def state(batch=3, **settings):
@@ -106,6 +112,24 @@ def test_each_slot_is_as_far_back_as_what_it_holds(blocks, num_tokens):
                 fixed = [context, context if stream == 0 else context + 1]
                 assert row[:num_tokens].tolist() == fixed[:num_tokens]
         seen = seen + count
+
+
+@pytest.mark.parametrize("num_tokens", [0, 2])
+@pytest.mark.parametrize("context", [1, 4])
+def test_biases_are_what_the_table_has_for_the_rows(context, num_tokens):
+    table = torch.randn(3, 2, context + 2)
+    biases, filled = RingBiases(table), torch.tensor([1])
+    for seen in torch.arange(3 * context + 1):
+        # One step of one stream comes from another table, its neighbour from rows.
+        for steps, streams in ((1, 1), (1, 2), (3, 1)):
+            arguments = seen + torch.arange(streams), steps, filled.expand(streams)
+            slots, found = biases(*arguments, num_tokens)
+            places, rows = ring_slots(
+                arguments[0], steps, context, arguments[2], num_tokens
+            )
+            assert torch.equal(slots, places)
+            expected = table[:, :, rows].transpose(1, 2)
+            assert torch.equal(found, expected)
 
 
 @pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
