@@ -7,9 +7,30 @@ from torch.nn import functional as F
 
 from .precision import at_least_float32
 
-__all__ = ["CausalSTFT"]
+__all__ = ["MAX_RATE", "MIN_RATE", "RATE_STEP", "CausalSTFT", "check_frame_rate"]
 
-MIN_RATE, MAX_RATE = 8000, 48000
+MIN_RATE, MAX_RATE, RATE_STEP = 8_000, 48_000, 100  # Hz
+
+
+def check_frame_rate(sample_rate: int) -> None:
+    """Refuses a sampling rate at which the frames cannot be made.
+
+    Arguments
+    ---------
+    sample_rate : int
+        Sampling rate [Hz].
+
+    Raises
+    ------
+    ValueError
+        If a frame would not have an even number of samples, or the rate is out of
+        range.
+    """
+    if sample_rate % RATE_STEP or not MIN_RATE <= sample_rate <= MAX_RATE:
+        raise ValueError(
+            f"sample_rate ({sample_rate}) must be a multiple of {RATE_STEP} in "
+            f"[{MIN_RATE}, {MAX_RATE}] Hz"
+        )
 
 
 class CausalSTFT(nn.Module):
@@ -51,11 +72,7 @@ class CausalSTFT(nn.Module):
 
     def __init__(self, sample_rate: int) -> None:
         super().__init__()
-        if sample_rate % 100 or not MIN_RATE <= sample_rate <= MAX_RATE:
-            raise ValueError(
-                f"sample_rate ({sample_rate}) must be a multiple of 100 in "
-                f"[{MIN_RATE}, {MAX_RATE}] Hz"
-            )
+        check_frame_rate(sample_rate)
         self.sample_rate = int(sample_rate)
         self.n_fft = self.sample_rate // 50
         self.hop_length = self.n_fft // 2

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import torch
 
+from sesame.features.causal_stft import MAX_RATE, MIN_RATE, RATE_STEP
 from sesame.models.seflow import SEFlow
 
 __all__ = [
@@ -14,8 +15,6 @@ __all__ = [
     "native_rate",
     "size_within",
 ]
-
-MIN_RATE, MAX_RATE, RATE_STEP = 8_000, 48_000, 100  # Hz
 
 
 class FlowSize(NamedTuple):

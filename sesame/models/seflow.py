@@ -342,6 +342,11 @@ class SEFlow(SEFlowStreams):
         -------
         int
             Operations per second, as ``count_macs`` counts them.
+
+        Raises
+        ------
+        ValueError
+            If there is no such sub-network or rate.
         """
         channels, depth = self.size(width, depth)
         steps = self.num_steps if self.flow_matching else 0

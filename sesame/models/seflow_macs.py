@@ -1,5 +1,6 @@
 """What SEFlow costs."""
 
+from sesame.features.causal_stft import check_frame_rate
 from sesame.features.rate_bands import BAND_GROUPS, RateBands
 
 __all__ = ["count_macs"]
@@ -47,11 +48,17 @@ def count_macs(
     int
         Operations per second.
 
+    Raises
+    ------
+    ValueError
+        If the network does not run at this rate.
+
     Example
     -------
     >>> count_macs(channels=32, depth=4, sample_rate=16000)
     320998400
     """
+    check_frame_rate(sample_rate)
     bands = RateBands(sample_rate // 100 + 1)
     projections = 4 * channels**2
     feed_forward = 6 * channels**2 + 2 * kernel_size * channels

@@ -338,6 +338,12 @@ def test_bad_input_is_refused(arguments, message):
         network()(**arguments)
 
 
+@pytest.mark.parametrize("sample_rate", [0, 7900, 22050, 48100])
+def test_a_rate_at_which_it_does_not_run_has_no_cost(sample_rate):
+    with pytest.raises(ValueError, match=rf"sample_rate \({sample_rate}\) must be"):
+        network().macs_per_second(sample_rate)
+
+
 def test_chosen_exits_come_in_one_pass_in_their_order():
     model, x = network(), torch.randn(2, 900)
     outputs = model(x, 8000, width=0.5, all_exits=[3, 1])

@@ -67,7 +67,7 @@ def run(arguments: argparse.Namespace) -> None:
     Raises
     ------
     ValueError
-        If there are no such scores, or the figure exists.
+        If there are no scores, or the figure exists.
 
     Example
     -------
@@ -75,13 +75,18 @@ def run(arguments: argparse.Namespace) -> None:
     >>> add_parser(parser.add_subparsers())
     >>> run(parser.parse_args(["sizes", "no/such/run"]))
     Traceback (most recent call last):
-    FileNotFoundError: ...no/such/run...
+    ValueError: no/such/run does not exist; train.py writes task_scores.csv as it tests
     """
     from sesame.metrics.size_curves import check_curves
     from sesame.metrics.task_table import format_task_table, read_task_scores
 
     path = arguments.run_folder
-    scores = read_task_scores(path / SCORE_FILE if path.is_dir() else path)
+    path = path / SCORE_FILE if path.is_dir() else path
+    if not path.is_file():
+        raise ValueError(
+            f"{path} does not exist; train.py writes {SCORE_FILE} as it tests"
+        )
+    scores = read_task_scores(path)
     text = f"{format_task_table(scores)}\n\n{check_curves(scores, arguments.tolerance)}"
     if arguments.figure is not None:
         from sesame.inference.figures import save_figure
