@@ -332,7 +332,7 @@ def degraded_dataset(
 
 
 def _wanted(
-    argument: str, tasks: Mapping[str, float], known: Iterable[str]
+    argument: str, tasks: Mapping[str, float], known: Collection[str]
 ) -> dict[str, float]:
     unknown = [name for name in tasks if name not in known]
     if unknown:

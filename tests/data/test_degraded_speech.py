@@ -69,36 +69,9 @@ def level_db(waveform):
     return 20 * np.log10(active_rms(np.asarray(waveform), RATE))
 
 
-class Files:
-    """Files of speech, to find out where a piece comes from."""
-
-    def __init__(self, folder):
-        self.samples = {p: read_audio(p).astype(np.float64) for p in list_audio(folder)}
-        self.size = 2 ** int(np.ceil(np.log2(max(map(len, self.samples.values())) * 2)))
-        self.spectra = {p: np.fft.rfft(x, self.size) for p, x in self.samples.items()}
-        self.energy = {
-            p: np.concatenate([[0], np.cumsum(x**2)]) for p, x in self.samples.items()
-        }
-
-    def that_hold(self, piece, speaker=""):
-        """Those of which a signal is a scaled piece."""
-        piece = np.asarray(piece, dtype=np.float64)
-        conjugate, found = np.conj(np.fft.rfft(piece, self.size)), set()
-        for path, spectrum in self.spectra.items():
-            last = len(self.samples[path]) - len(piece)
-            if last < 0 or not path.stem.startswith(speaker):
-                continue
-            dots = np.fft.irfft(spectrum * conjugate)[: last + 1]
-            energy = self.energy[path]
-            power = energy[len(piece) :] - energy[: last + 1]
-            if (dots / np.sqrt(power * (piece @ piece) + 1e-12)).max() > 0.999:
-                found.add(path)
-        return found
-
-
 @pytest.fixture(scope="module")
-def files(speech):
-    return Files(speech)
+def files(speech, files_in):
+    return files_in(speech)
 
 
 def signals_of(item):
@@ -297,7 +270,7 @@ def test_other_rates_give_items_of_that_rate(make, rooms, rate):
         assert spectrum[len(spectrum) // 3 + 300 :].max() < 0.01 * spectrum.max()
 
 
-def test_a_speaker_with_one_utterance_gives_segment_and_enrollment(tmp_path, noise):
+def test_a_speaker_with_one_utterance_gives_both(tmp_path, noise, files_in):
     for name, seed in (("anna_1", 1), ("ben_1", 2), ("cleo_1", 3)):
         samples = 0.1 * np.random.default_rng(seed).normal(size=40_000)
         soundfile.write(tmp_path / f"{name}.wav", samples, RATE)
@@ -305,7 +278,7 @@ def test_a_speaker_with_one_utterance_gives_segment_and_enrollment(tmp_path, noi
     folder.mkdir()
     for path in tmp_path.glob("*.wav"):
         path.rename(folder / path.name)
-    files = Files(folder)
+    files = files_in(folder)
     settings = SceneSettings(
         enrollment_seconds=(1, 2), noisy_enrollment=0.0, absent=0.0
     )
