@@ -216,6 +216,13 @@ def test_the_loop_in_place_is_the_scan(benchmarks, part):
     torch.testing.assert_close(loop(*arguments, part), expected, rtol=1e-5, atol=1e-6)
 
 
+def test_steps_are_timed_with_and_without_kept_memory(benchmarks):
+    text = benchmarks.run("allocator.py")
+    (row,) = (r for r in benchmarks.table_rows(text) if r[0] == "64x3")
+    usual, kept, ratio = map(float, row[1:])
+    assert usual > 0 and ratio == pytest.approx(kept / usual, rel=0.2)
+
+
 @pytest.mark.slow
 def test_speed_reports_the_wait_for_pesq(benchmarks):
     names = benchmarks.row_names(benchmarks.run("speed.py", "--cases", "pesq"))

@@ -71,7 +71,7 @@ SEPARATION = {
 }
 SMALL_FLOW = SIZES | {"steps_per_epoch", "sample_rates", "segment_seconds"}
 SMALL_FLOW |= {"train_set", "valid_set", "test_set", "valid_sizes", "test_sizes"}
-SMALL_FLOW |= {"num_random_widths", "num_random_exits", "early_epochs"}
+SMALL_FLOW |= {"num_random_widths", "num_random_exits", "stages"}
 SMALL_FLOW |= {f"generator.{name}" for name in ("width", "depth", "head_channels")}
 FLOW = {
     "seflow_mini": SMALL_FLOW | {"valid_speakers"},
@@ -167,7 +167,7 @@ def test_one_step_works_with_exactly_the_weights_of_the_file(name, tmp_path):
         small = {"width": 16, "depth": 2, "head_channels": 4, "context": 5}
     overrides = {"generator": small, "pesq_workers": 0}
     if name in FLOW or name == "seflow":
-        overrides |= {"valid_sizes": [[1.0, 2]], "test_sizes": [[1.0, 2]]}
+        overrides |= {"valid_sizes": [[1.0, 2]], "test_sizes": [[1.0, 2]], "stages": []}
     hparams = _load(name, tmp_path, **overrides)
     brain = _brain(hparams)
     brain.on_fit_start()

@@ -91,7 +91,7 @@ def warmup_then_decay(
 
 
 def warmup_then_cosine(
-    step: int, warmup_steps: int, total_steps: int, final: float
+    step: int, warmup_steps: int, total_steps: int, final: float, hold_steps: int = 0
 ) -> float:
     """Learning-rate factor: linear warm-up, then half a cosine down to a last value.
 
@@ -104,10 +104,12 @@ def warmup_then_cosine(
     warmup_steps : int
         Steps until the factor reaches 1; 0: no warm-up.
     total_steps : int
-        Steps of the whole run, more than ``warmup_steps``; from then on the factor
-        stays at ``final``.
+        Steps of the whole run, more than ``warmup_steps`` and ``hold_steps``; from then
+        on the factor stays at ``final``.
     final : float
         Last factor, in [0, 1].
+    hold_steps : int
+        Steps between warm-up and cosine, in which the factor is 1.
 
     Returns
     -------
@@ -124,13 +126,15 @@ def warmup_then_cosine(
     >>> [round(warmup_then_cosine(s, 4, 24, 0.1), 3) for s in (0, 3, 4, 14, 24, 99)]
     [0.25, 1.0, 1.0, 0.55, 0.1, 0.1]
     """
-    if total_steps <= warmup_steps:
+    start = warmup_steps + hold_steps
+    if total_steps <= start:
         raise ValueError(
-            f"total_steps ({total_steps}) must be above warmup_steps ({warmup_steps})"
+            f"total_steps ({total_steps}) must be above warmup_steps ({warmup_steps}) "
+            f"and hold_steps ({hold_steps}) together"
         )
     if step < warmup_steps:
         return (step + 1) / warmup_steps
-    part = min(1.0, (step - warmup_steps) / (total_steps - warmup_steps))
+    part = min(1.0, max(0, step - start) / (total_steps - start))
     return final + (1 - final) * (1 + math.cos(math.pi * part)) / 2
 
 

@@ -1,11 +1,114 @@
 """Which sub-networks of a slimmable network learn in a step, and from where."""
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 
-__all__ = ["draw_exits", "draw_sizes", "draw_times", "draw_widths"]
+__all__ = [
+    "check_stages",
+    "current_stage",
+    "draw_exits",
+    "draw_sizes",
+    "draw_times",
+    "draw_widths",
+]
 
-# Of the steps before the full network learns in each, those in which it does.
-_FULL_SHARE = 0.1
+
+def check_sizes(
+    name: str, sizes: Sequence[Sequence[float]], size: Callable[[float, int], object]
+) -> None:
+    """Refuses sizes that a network does not have.
+
+    Arguments
+    ---------
+    name : str
+        What they are called, for the message.
+    sizes : Sequence[Sequence[float]]
+        Width and depth of each, at least one.
+    size : Callable[[float, int], object]
+        Raises a ValueError if the network does not have a width and depth.
+
+    Raises
+    ------
+    ValueError
+        If there is none, or one that the network does not have.
+
+    Example
+    -------
+    >>> check_sizes("test_sizes", [[0.5, 3]], size=lambda width, depth: None)
+    """
+    try:
+        for width, depth in sizes:
+            size(width, depth)
+        if not sizes:
+            raise ValueError("there is none")
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"{name} ({sizes}) must be [width, depth] of sizes: {error}"
+        ) from error
+
+
+def check_stages(
+    stages: Sequence[Sequence[float]], size: Callable[[float, int], object]
+) -> None:
+    """Refuses stages that are not what ``current_stage`` takes.
+
+    Arguments
+    ---------
+    stages : Sequence[Sequence[float]]
+        See ``current_stage``.
+    size : Callable[[float, int], object]
+        Raises a ValueError if a network does not have a width and depth.
+
+    Raises
+    ------
+    ValueError
+        If a stage has other entries, a size that is not there, or a share that is none.
+
+    Example
+    -------
+    >>> check_stages([[8, 0.5, 3, 0.3]], size=lambda width, depth: None)
+    """
+    try:
+        for _, width, depth, share in stages:
+            size(width, depth)
+            if not 0 <= share <= 1:
+                raise ValueError(f"share ({share}) must be in [0, 1]")
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"stages ({stages}) must be [last epoch, width, depth, share]: {error}"
+        ) from error
+
+
+def current_stage(
+    stages: Sequence[Sequence[float]], epoch: int
+) -> tuple[float, int | None, float]:
+    """What is the full network in an epoch, and how often others learn.
+
+    Arguments
+    ---------
+    stages : Sequence[Sequence[float]]
+        One after the other: last epoch, fraction of the channels, blocks, and the share
+        of steps in which other widths than this learn.
+    epoch : int
+        From 1.
+
+    Returns
+    -------
+    tuple[float, int | None, float]
+        Fraction of the channels, blocks, share; after the last stage 1, all (``None``)
+        and 1.
+
+    Example
+    -------
+    >>> stages = [[8, 0.5, 3, 0.3], [10, 0.5, 6, 0.5]]
+    >>> [current_stage(stages, epoch) for epoch in (8, 9, 11)]
+    [(0.5, 3, 0.3), (0.5, 6, 0.5), (1.0, None, 1.0)]
+    """
+    for last_epoch, width, depth, share in stages:
+        if epoch <= last_epoch:
+            return width, depth, share
+    return 1.0, None, 1.0
 
 
 def draw_sizes(
@@ -14,19 +117,17 @@ def draw_sizes(
     num_random_widths: int,
     num_random_exits: int | None,
     rng: np.random.Generator,
-    early: bool = False,
+    share: float = 1.0,
 ) -> list[tuple[int, dict[int, float]]]:
     """Sub-networks that learn in a step: widths of ``draw_widths``, each with exits.
 
-    Early in a run most steps can do without what is dear: then the widest is as wide as
-    half of the network, and each is as deep as an exit that is drawn from the first two
-    thirds. One step of ten has the full network, whose first channels and blocks these
-    are: it stays near them.
+    The full width learns in every step. Were it left out of some, Muon would go on
+    along the momentum of the last one that had it, in steps of full length.
 
     Arguments
     ---------
     num_widths : int
-        Widths there are; the width n is n / num_widths of the channels.
+        Widths there are; the last one is the full width.
     depth : int
         Exits there are.
     num_random_widths : int
@@ -35,13 +136,13 @@ def draw_sizes(
         See ``draw_exits``.
     rng : np.random.Generator
         Source of chance.
-    early : bool
-        Whether the run is in its early part.
+    share : float
+        Share of the steps in which other widths learn, too, in [0, 1].
 
     Returns
     -------
     list[tuple[int, dict[int, float]]]
-        Widths, and weights of their exits.
+        Widths, and weights of their exits; the full one first.
 
     Raises
     ------
@@ -50,19 +151,15 @@ def draw_sizes(
 
     Example
     -------
-    >>> draw_sizes(8, 6, 1, 1, np.random.default_rng(1), early=True)
-    [(4, {3: 0.6, 4: 0.4}), (1, {1: 0.33333333333333337, 2: 0.6666666666666666})]
+    >>> draw_sizes(4, 3, 1, 1, np.random.default_rng(1))
+    [(4, {1: 0.5, 3: 0.5}), (1, {2: 0.5, 3: 0.5}), (2, {1: 0.5, 3: 0.5})]
     """
-    small = early and rng.random() >= _FULL_SHARE
+    if not 0 <= share <= 1:
+        raise ValueError(f"share ({share}) must be in [0, 1]")
     widths = draw_widths(num_widths, num_random_widths, rng)
-    if small:
-        widest = max(num_widths // 2, 1)
-        widths = [*dict.fromkeys(min(width, widest) for width in widths)]
-    sizes = []
-    for width in widths:
-        deepest = int(rng.integers(1, (2 * depth + 2) // 3 + 1)) if small else depth
-        sizes.append((width, draw_exits(deepest, num_random_exits, rng)))
-    return sizes
+    if rng.random() >= share:
+        widths = widths[:1]
+    return [(width, draw_exits(depth, num_random_exits, rng)) for width in widths]
 
 
 def draw_widths(

@@ -11,9 +11,16 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
 from sesame.brain.optimization import average_gradients, weight_decay_groups
-from sesame.brain.sandwich import draw_exits, draw_sizes, draw_times
+from sesame.brain.sandwich import (
+    check_sizes,
+    check_stages,
+    current_stage,
+    draw_exits,
+    draw_sizes,
+    draw_times,
+)
 from sesame.brain.scoring import write_wav
-from sesame.brain.task_scores import TaskScores
+from sesame.brain.task_scores import TaskScores, size_facts
 from sesame.brain.training import SystemBrain
 from sesame.data import keyed_rng
 from sesame.losses import restoration_terms, weighted_sum
@@ -27,10 +34,12 @@ class SlimmableBrain(SystemBrain):
     One step: the full width, the smallest and some between (``num_random_widths``)
     each restore the batch and follow the weighted sum of the losses of their exits, of
     all or of the last and some others (``num_random_exits``); the gradients of the
-    widths are averaged. In ``early_epochs`` most are small (``draw_sizes``). Items
-    with an enrollment pass apart from those without. Which sizes learn depends on seed
-    and step alone, and is the same on every rank. A step whose gradients are not finite
-    is skipped on all ranks.
+    widths are averaged. What is full can grow with the epochs, and a part of the steps
+    can have the full width alone: ``stages`` are [last epoch, width, depth, share of
+    the steps that have more]; after the last one the whole network learns. Items with
+    an enrollment pass apart from those without. Which sizes learn depends on seed and
+    step alone, and is the same on every rank. A step whose gradients are not finite is
+    skipped on all ranks.
 
     With flow matching the targets are predicted from places on the way to them, drawn
     for each item (``draw_times``) by the seed and the step, the same for all widths.
@@ -59,7 +68,7 @@ class SlimmableBrain(SystemBrain):
         *SystemBrain.HPARAMS_NEEDED,
         "num_random_widths",
         "num_random_exits",
-        "early_epochs",
+        "stages",
         "max_snr",
         "valid_sizes",
         "test_sizes",
@@ -74,17 +83,10 @@ class SlimmableBrain(SystemBrain):
     ):
         super().__init__(modules, hparams, run_opts, checkpointer)
         # Here, not when an epoch, or all of the training, is over.
-        for key, sizes in (
-            ("valid_sizes", self.hparams.valid_sizes),
-            ("test_sizes", self.hparams.test_sizes),
-        ):
-            try:
-                if not [self._size_name(*size) for size in sizes]:
-                    raise ValueError("there is none")
-            except (TypeError, ValueError) as error:
-                raise ValueError(
-                    f"{key} ({sizes}) must be [width, depth] of sizes: {error}"
-                ) from error
+        size = self.hparams.generator.size
+        check_sizes("valid_sizes", self.hparams.valid_sizes, size)
+        check_sizes("test_sizes", self.hparams.test_sizes, size)
+        check_stages(self.hparams.stages, size)
 
     def parameter_groups(self, module: torch.nn.Module) -> list[dict]:
         """Exempts norms, biases and embeddings from weight decay.
@@ -151,7 +153,12 @@ class SlimmableBrain(SystemBrain):
             self.hparams.sample_rate,
             self.hparams.test_metrics if test else self.hparams.valid_metrics,
             self.hparams.composite_variant,
-            {name: self._size_facts(*size) for name, size in self.sizes.items()},
+            {
+                name: size_facts(
+                    self.hparams.generator, *size, self.hparams.sample_rate
+                )
+                for name, size in self.sizes.items()
+            },
             with_input=test,
         )
 
@@ -167,10 +174,12 @@ class SlimmableBrain(SystemBrain):
         """
         rng = keyed_rng(self.hparams.seed, self.epoch, f"sizes of step {self.step}")
         network = self.hparams.generator
-        num_widths = network.width // network.head_channels
+        width, depth, share = current_stage(self.hparams.stages, self.epoch)
+        channels, depth = network.size(width, depth)
         numbers = self.hparams.num_random_widths, self.hparams.num_random_exits
-        early = self.epoch <= self.hparams.early_epochs
-        drawn = draw_sizes(num_widths, network.depth, *numbers, rng, early)
+        widths = channels // network.head_channels
+        drawn = draw_sizes(widths, depth, *numbers, rng, share)
+        num_widths = network.width // network.head_channels
         return [(width / num_widths, exits) for width, exits in drawn]
 
     def compute_forward(
@@ -378,16 +387,6 @@ class SlimmableBrain(SystemBrain):
     def _size_name(self, width, depth):
         channels, depth = self.hparams.generator.size(width, depth)
         return f"{channels}x{depth}"
-
-    def _size_facts(self, width, depth):
-        network, rate = self.hparams.generator, self.hparams.sample_rate
-        small = network.subnet(width, depth)
-        return {
-            "width": width,
-            "depth": depth,
-            "parameters": sum(p.numel() for p in small.parameters()),
-            "gmacs_per_second": network.macs_per_second(rate, width, depth) / 1e9,
-        }
 
 
 def _priors(batch, items):

@@ -16,7 +16,7 @@ from sesame.brain.workers import WorkerPool, rank_and_world
 from sesame.metrics import score_restoration, summarize, write_scores
 from sesame.metrics.task_table import UNPROCESSED
 
-__all__ = ["TaskScores"]
+__all__ = ["TaskScores", "size_facts"]
 
 logger = logging.getLogger(__name__)
 
@@ -218,3 +218,41 @@ class TaskScores:
 
 def _number(value, missing):
     return round(value, 4) if math.isfinite(value) else missing
+
+
+def size_facts(
+    network: torch.nn.Module, width: float, depth: int, sample_rate: int
+) -> dict[str, float]:
+    """What a table says of a sub-network.
+
+    Arguments
+    ---------
+    network : torch.nn.Module
+        Slimmable network, such as SEFlow.
+    width : float
+        Fraction of its channels.
+    depth : int
+        Blocks.
+    sample_rate : int
+        Hz for which operations are counted.
+
+    Returns
+    -------
+    dict[str, float]
+        ``width``, ``depth``, ``parameters`` of the stand-alone network and
+        ``gmacs_per_second``.
+
+    Example
+    -------
+    >>> from sesame.models import SEFlow
+    >>> network = SEFlow(width=16, depth=2, head_channels=4)
+    >>> size_facts(network, 0.25, 1, 16000)["parameters"]
+    4913
+    """
+    small = network.subnet(width, depth)
+    return {
+        "width": width,
+        "depth": depth,
+        "parameters": sum(p.numel() for p in small.parameters()),
+        "gmacs_per_second": network.macs_per_second(sample_rate, width, depth) / 1e9,
+    }

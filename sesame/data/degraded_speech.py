@@ -12,6 +12,7 @@ from speechbrain.utils.data_pipeline import DynamicItem
 
 from sesame.data.audio import audio_info
 from sesame.data.crops import Counter, current_epoch, keyed_rng
+from sesame.data.degradations.colour import random_colour
 from sesame.data.degradations.level import set_level
 from sesame.data.degradations.noise import Noise, NoiseFolder
 from sesame.data.degradations.rooms import T60_SECONDS, Room, simulate_rooms
@@ -40,8 +41,10 @@ class DegradeSpeech:
 
     Arguments
     ---------
-    voices : Voices
-        Speech.
+    voices : Sequence[Voices]
+        Speech at one speed or several, the same utterances each time.
+    sample_rate : int
+        Hz of the result. ``voices`` whose rate is lower are played faster, and higher.
     noise : NoiseFolder | None
         Noise, where a task has some.
     rooms : Sequence[Room]
@@ -69,7 +72,8 @@ class DegradeSpeech:
     >>> soundfile.write(path, np.linspace(0, 0.5, 800), 16000)
     >>> voices = Voices([Utterance("a", path, "anna", 800)], 16000)
     >>> tasks = {"declip": (TASKS["declip"], 1.0)}
-    >>> degrade = DegradeSpeech(voices, None, (), tasks, 400, SceneSettings(), 0)
+    >>> settings = SceneSettings()
+    >>> degrade = DegradeSpeech([voices], 16000, None, (), tasks, 400, settings, 0)
     >>> degraded, target, *_ = degrade("a", 0)
     >>> bool(degraded.abs().max() < target.abs().max())
     True
@@ -77,7 +81,8 @@ class DegradeSpeech:
 
     def __init__(
         self,
-        voices: Voices,
+        voices: Sequence[Voices],
+        sample_rate: int,
         noise: NoiseFolder | None,
         rooms: Sequence[Room],
         tasks: Mapping[str, tuple[Task, float]],
@@ -89,6 +94,7 @@ class DegradeSpeech:
         early_epochs: int = 0,
     ):
         self.voices = voices
+        self.sample_rate = sample_rate
         self.noise = noise
         self.rooms = rooms
         self.names = list(tasks)
@@ -123,17 +129,26 @@ class DegradeSpeech:
         early = 0 < epoch <= self.early_epochs
         weights = self.early_weights if early else self.weights
         chosen = int(rng.choice(len(self.tasks), p=weights))
-        task, rate = self.tasks[chosen], self.voices.sample_rate
-        speech, enrollment = self._speech(task, index, rng)
+        task, rate = self.tasks[chosen], self.sample_rate
+        several = len(self.voices) > 1
+        voices = self.voices[rng.integers(len(self.voices)) if several else 0]
+        speech, enrollment = self._speech(voices, task, index, rng)
         length = len(speech)
         num_others = 0
         if task.extraction:
             num_others = 1 + int(rng.random() < self.settings.third_talker)
-        drawn = self.voices.draw_others(index, num_others + task.echo, rng)
-        others = [self.voices.segment(i, length, rng) for i in drawn]
+        drawn = voices.draw_others(index, num_others + task.echo, rng)
+        others = [
+            other
+            for i in drawn
+            for other in self._coloured([voices.segment(i, length, rng)], rng)
+        ]
+        noise = None
+        if task.noise:
+            (noise,) = self._coloured([self.noise(length, rng)], rng)
         signals = Signals(
             speech,
-            self.noise(length, rng) if task.noise else None,
+            noise,
             others[:num_others],
             others[-1] if task.echo else None,
         )
@@ -152,19 +167,31 @@ class DegradeSpeech:
             {**scene.done, "parts": scene.parts},
         )
 
+    def _coloured(
+        self, signals: Sequence[np.ndarray], rng: np.random.Generator
+    ) -> Sequence[np.ndarray]:
+        coloured = self.settings.coloured
+        if coloured and rng.random() < coloured:
+            return random_colour(signals, rng)
+        return signals
+
     def _speech(
-        self, task: Task, index: int, rng: np.random.Generator
+        self, voices: Voices, task: Task, index: int, rng: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray]:
         length = self.segment_length
         if not task.extraction:
-            whole = self.voices.utterances[index].num_samples
-            speech = self.voices.segment(index, length or whole, rng)
+            whole = voices.utterances[index].num_samples
+            speech = voices.segment(index, length or whole, rng)
+            (speech,) = self._coloured([speech], rng)
             return speech, np.zeros(0, dtype=np.float32)
-        rate = self.voices.sample_rate
+        rate = self.sample_rate
         shortest, longest = self.settings.enrollment_seconds
         wanted = round(float(rng.uniform(shortest, longest)) * rate)
-        speech, enrollment = self.voices.segment_and_enrollment(
-            index, length, wanted, round(shortest * rate), rng
+        speech, enrollment = self._coloured(
+            voices.segment_and_enrollment(
+                index, length, wanted, round(shortest * rate), rng
+            ),
+            rng,
         )
         clean = enrollment
         if self.noise is not None and rng.random() < self.settings.noisy_enrollment:
@@ -193,6 +220,7 @@ def degraded_dataset(
     min_native_rate: int | None = None,
     speakers: Collection[str] | None = None,
     exclude_speakers: Collection[str] = (),
+    speeds: Sequence[float] = (1.0,),
     definitions: Mapping[str, Task] = TASKS,
 ) -> DynamicItemDataset:
     """Data set of speech that is degraded when it is read, for one or several tasks.
@@ -248,6 +276,9 @@ def degraded_dataset(
         Take these speakers only; ``None`` takes all.
     exclude_speakers : Collection[str]
         Leave these speakers out.
+    speeds : Sequence[float]
+        Speeds, one of which all speech of an item is played at: higher voices where it
+        is above 1. So few speakers sound like more.
     definitions : Mapping[str, Task]
         What the tasks are made of, for others than the usual.
 
@@ -288,26 +319,29 @@ def degraded_dataset(
         early_tasks = _wanted("early_tasks", early_tasks, weights)
     chosen = {name: (definitions[name], weight) for name, weight in weights.items()}
     settings = SceneSettings() if settings is None else settings
-    rows = [
-        row
-        for row in find_utterances(
-            speech_folder, sample_rate, speakers, exclude_speakers
-        )
-        if audio_info(row.path).sample_rate >= (min_native_rate or 0)
-    ]
-    if not rows:
-        raise ValueError(
-            f"speech_folder ({speech_folder}) must have speech of the wanted speakers, "
-            f"of min_native_rate ({min_native_rate} Hz) or more"
-        )
-    voices = Voices(rows, sample_rate)
-    _check_speakers(voices, chosen, settings)
+    if len(speeds) == 0 or not all(0.5 <= speed <= 2 for speed in speeds):
+        raise ValueError(f"speeds ({list(speeds)}) must be in [0.5, 2], at least one")
+    voices = []
+    for rate in [round(sample_rate / speed) for speed in speeds]:
+        found = find_utterances(speech_folder, rate, speakers, exclude_speakers)
+        rows = [
+            row
+            for row in found
+            if audio_info(row.path).sample_rate >= (min_native_rate or 0)
+        ]
+        if not rows:
+            raise ValueError(
+                f"speech_folder ({speech_folder}) must have speech of the wanted "
+                f"speakers, of min_native_rate ({min_native_rate} Hz) or more"
+            )
+        voices.append(Voices(rows, rate))
+    _check_speakers(voices[0], chosen, settings)
     noise = None if noise_folder is None else NoiseFolder(noise_folder, sample_rate)
     noisy = [name for name, (task, _) in chosen.items() if task.noise]
     if noise is None and noisy:
         raise ValueError(f"noise_folder (None) must be given for {', '.join(noisy)}")
     items = utterance_items(
-        rows, sample_rate, segment_length, items_per_file, num_items
+        voices[0].utterances, sample_rate, segment_length, items_per_file, num_items
     )
     rooms: list[Room] = []
     if any(task.needs_room for task, _ in chosen.values()):
@@ -316,6 +350,7 @@ def degraded_dataset(
         takes=["id", "index"],
         func=DegradeSpeech(
             voices,
+            sample_rate,
             noise,
             rooms,
             chosen,

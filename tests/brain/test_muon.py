@@ -85,6 +85,21 @@ def test_an_expert_without_tokens_stays_where_it_is():
     assert moved[1] == 0 and moved[0] > 0 and moved[2] > 0
 
 
+def test_what_seldom_learns_goes_on_at_full_length_in_between():
+    """Why the full width learns in every step of a stage, see ``draw_sizes``."""
+    weight = torch.nn.Parameter(torch.zeros(32, 32))
+    optimizer = Muon([weight], lr=1.0, weight_decay=0.0)
+    generator = torch.Generator().manual_seed(0)
+    for number in range(30):
+        before = weight.detach().clone()
+        weight.grad = torch.randn(32, 32, generator=generator)
+        if number % 10:
+            weight.grad[16:] = weight.grad[:, 16:] = 0
+        optimizer.step()
+    moved = (weight - before).detach().square()  # in the ninth step without gradient
+    assert moved[16:, 16:].mean() > 0.8 * moved[:16, :16].mean()
+
+
 def test_training_goes_on_from_its_state_dict():
     torch.manual_seed(0)
     network = MoEFeedForward(4, 3, 1, expert_hidden_dim=5)

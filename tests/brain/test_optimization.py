@@ -133,10 +133,22 @@ def test_the_warm_up_before_the_cosine_is_linear_and_never_zero():
     assert factors == [0.25, 0.5, 0.75, 1.0, 1.0]
 
 
+@given(st.integers(0, 50), st.integers(0, 99), st.integers(1, 99), st.integers(0, 300))
+def test_between_warm_up_and_cosine_the_rate_can_stay(warmup, hold, rest, step):
+    held = warmup_then_cosine(step, warmup, warmup + hold + rest, 0.1, hold)
+    if warmup <= step <= warmup + hold:
+        assert held == 1
+    else:
+        left_out = hold if step > warmup else 0
+        assert held == warmup_then_cosine(step - left_out, warmup, warmup + rest, 0.1)
+
+
 @pytest.mark.parametrize("total", [0, 7, 8])
 def test_a_run_that_ends_within_its_warm_up_is_refused(total):
     with pytest.raises(ValueError, match=rf"total_steps \({total}\) must be above"):
         warmup_then_cosine(0, 8, total, 0.0)
+    with pytest.raises(ValueError, match=r"hold_steps \(8\)"):
+        warmup_then_cosine(0, 0, total, 0.0, hold_steps=8)
 
 
 # ----------------------------------------------------------------- groups

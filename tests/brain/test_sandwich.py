@@ -93,29 +93,15 @@ def test_the_sizes_of_a_step_are_widths_with_exits():
     assert all(6 in exits and len(exits) == 2 for _, exits in drawn)
 
 
-@pytest.mark.parametrize("num_random", [0, 1, 3])
-def test_early_steps_are_small_but_for_one_of_ten(num_random):
-    full = 0
-    for seed in range(1000):
-        drawn = dict(draw_sizes(8, 6, num_random, 1, _rng(seed), early=True))
-        assert 1 in drawn
-        assert all(sum(exits.values()) == pytest.approx(1) for exits in drawn.values())
-        if 8 in drawn:
-            full += 1
-            assert all(max(exits) == 6 for exits in drawn.values())
-        else:
-            assert max(drawn) == 4
-            assert all(max(exits) <= 4 for exits in drawn.values())
-    assert 70 < full < 130
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+def test_the_full_width_learns_in_every_step_and_others_in_a_share(share):
+    drawn = [draw_sizes(8, 6, 1, 1, _rng(seed), share=share) for seed in range(1000)]
+    assert all(sizes[0][0] == 8 and 6 in sizes[0][1] for sizes in drawn)
+    assert {len(sizes) for sizes in drawn} <= {1, 3}
+    assert abs(np.mean([len(sizes) == 3 for sizes in drawn]) - share) < 0.05
 
 
-def test_every_small_size_learns_early():
-    seen = set()
-    for seed in range(400):
-        for width, exits in draw_sizes(8, 6, 1, 1, _rng(seed), early=True):
-            seen |= {(width, exit) for exit in exits}
-    assert {(w, e) for w in (1, 2, 3, 4) for e in (1, 2, 3, 4)} <= seen
-
-
-def test_the_smallest_networks_have_early_steps_too():
-    assert draw_sizes(1, 1, 1, 1, _rng(), early=True) == [(1, {1: 1.0})]
+@pytest.mark.parametrize("share", [-0.1, 1.1])
+def test_a_share_that_is_none_is_refused(share):
+    with pytest.raises(ValueError, match=rf"share \({share}\) must be in \[0, 1\]"):
+        draw_sizes(8, 6, 1, 1, _rng(), share=share)

@@ -81,6 +81,39 @@ def test_the_sizes_of_a_step_depend_on_the_seed_and_the_step_alone(slimmable):
     assert [brain.draw_sizes() for brain.step in range(1, 30)] != drawn
 
 
+def test_what_is_full_grows_with_the_stages(slimmable):
+    stages = [[2, 0.5, 1, 0.0], [3, 0.5, 2, 1.0]]
+    brain = slimmable.brain(num_random_widths=1, stages=stages)
+    for epoch, full, depth in (
+        (1, 0.5, 1),
+        (2, 0.5, 1),
+        (3, 0.5, 2),
+        (4, 1, 3),
+        (9, 1, 3),
+    ):
+        brain.epoch = epoch
+        for brain.step in range(1, 10):
+            drawn = brain.draw_sizes()
+            assert drawn[0][0] == full
+            assert all(max(exits) == depth for _, exits in drawn)
+            assert len(drawn) == 1 if epoch <= 2 else 0.25 in dict(drawn)
+
+
+@pytest.mark.parametrize(
+    ("stages", "message"),
+    [
+        ([[2, 0.5, 4, 1.0]], r"depth \(4\) must be in \[1, 3\]"),
+        ([[2, 0.3, 3, 1.0]], r"width \(0.3\) must be a multiple"),
+        ([[2, 0.5, 3, 1.5]], r"share \(1.5\) must be in \[0, 1\]"),
+        ([[2, 0.5, 3]], r"must be \[last epoch, width, depth, share\]"),
+        (None, r"must be \[last epoch, width, depth, share\]"),
+    ],
+)
+def test_stages_that_do_not_fit_the_network_are_refused(slimmable, stages, message):
+    with pytest.raises(ValueError, match=message):
+        slimmable.brain(stages=stages)
+
+
 def test_the_gradient_is_the_mean_over_widths_of_the_weighted_sum_over_exits(slimmable):
     replaced = SGD | {"lr_schedule": lambda _: 1.0}
     options = {"num_random_exits": None, "num_random_widths": 2}

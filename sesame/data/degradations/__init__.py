@@ -4,6 +4,7 @@ from sesame.data.degradations.bandwidth import BandLimit
 from sesame.data.degradations.chain import Chain, DrawnChain
 from sesame.data.degradations.clipping import Clipping
 from sesame.data.degradations.codec import Codec
+from sesame.data.degradations.colour import random_colour
 from sesame.data.degradations.degraded import Degradation, Degraded
 from sesame.data.degradations.echo import EchoPath, loudspeaker
 from sesame.data.degradations.level import set_level
@@ -36,6 +37,7 @@ __all__ = [
     "Task",
     "loudspeaker",
     "mix_scene",
+    "random_colour",
     "reverberate",
     "set_level",
     "simulate_room",

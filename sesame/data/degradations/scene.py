@@ -36,6 +36,9 @@ class SceneSettings:
         Talker to echo.
     level_dbfs : Sequence[float]
         Level of the talker, and of enrollment and far-end signal.
+    coloured : float
+        Probability that a source is coloured, see ``random_colour``: talker and
+        enrollment alike, each other talker, noise and far-end signal by itself.
     third_talker : float
         Probability of two others instead of one.
     absent : float
@@ -74,6 +77,7 @@ class SceneSettings:
     sir_db: Sequence[float] = (-5.0, 5.0)
     ser_db: Sequence[float] = (-10.0, 10.0)
     level_dbfs: Sequence[float] = (-35.0, -15.0)
+    coloured: float = 0.0
     third_talker: float = 0.15
     absent: float = 0.05
     enrollment_seconds: tuple[float, float] = (3.0, 10.0)
@@ -88,6 +92,7 @@ class SceneSettings:
         for name in ("snr_db", "sir_db", "ser_db", "level_dbfs"):
             check_levels(name, getattr(self, name))
         for name in (
+            "coloured",
             "third_talker",
             "absent",
             "noisy_enrollment",
