@@ -214,6 +214,7 @@ def test_seflow_is_trained_on_folders_of_speech_and_noise(system, minibank, tmp_
         test_set=few,
         lr_schedule="{warmup_steps: 1}",
         generator='{"width": 16, "depth": 2, "head_channels": 4, "context": 10}',
+        stages="[[1, 0.5, 1, 0.5]]",
         valid_sizes="[[1.0, 2]]",
         test_sizes="[[1.0, 2], [0.25, 1]]",
         test_metrics="[si_sdr, erle]",
