@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 __all__ = [
+    "check_sizes",
     "check_stages",
     "current_stage",
     "draw_exits",

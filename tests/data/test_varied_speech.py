@@ -81,15 +81,6 @@ def test_speech_is_played_at_the_speeds(make, files, speech, files_in, tmp_path)
     assert found == {0, 1}
 
 
-def test_one_speed_and_no_colour_change_nothing(make):
-    for item, same in zip(
-        make("denoise", num_items=3),
-        make("denoise", num_items=3, speeds=[1.0]),
-        strict=True,
-    ):
-        assert torch.equal(item["degraded_sig"], same["degraded_sig"])
-
-
 @pytest.mark.parametrize("speeds", [[], [0.4], [1.0, 2.5]])
 def test_speeds_that_are_none_are_refused(make, speeds):
     with pytest.raises(ValueError, match=r"speeds \(\[.*\]\) must be in \[0.5, 2\]"):
