@@ -70,6 +70,7 @@ class SlimmableBrain(SystemBrain):
         "num_random_exits",
         "stages",
         "max_snr",
+        "suppression_weight",
         "valid_sizes",
         "test_sizes",
     )
@@ -273,12 +274,9 @@ class SlimmableBrain(SystemBrain):
         mixture = batch.degraded_sig.data.to(self.device)
         late = F.pad(target, (self._delay(rate), 0))[:, : target.shape[1]]
         weights = torch.tensor(list(exits.values()), device=self.device)
-        terms = {
-            name: (weights * term.mean(-1)).sum()
-            for name, term in restoration_terms(
-                predictions, late, mixture, rate, self.hparams.max_snr
-            ).items()
-        }
+        limits = self.hparams.max_snr, self.hparams.suppression_weight
+        terms = restoration_terms(predictions, late, mixture, rate, *limits)
+        terms = {k: (weights * term.mean(-1)).sum() for k, term in terms.items()}
         self.statistics.add(terms)
         return weighted_sum(terms, self.hparams.loss_weights)
 

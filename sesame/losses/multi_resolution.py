@@ -19,6 +19,7 @@ def multi_resolution_loss(
     sample_rate: int,
     windows_ms: Sequence[float] = (10.0, 20.0, 40.0),
     exponent: float = 0.3,
+    suppression_weight: float = 1.0,
 ) -> tuple[Tensor, Tensor]:
     """Squared errors of compressed spectra and of their magnitudes, item by item.
 
@@ -28,8 +29,12 @@ def multi_resolution_loss(
     spectra are scaled to what they would be at 16 kHz, so the same signal costs about
     the same at every rate. Frames overlap by half; beyond the signal there are zeros.
 
+    The error of a magnitude that is too small can weigh more than that of one that is
+    too large: noise that is left does less harm than speech that is lost.
+
     Shape: estimate (..., L), target (..., L) -> complex (...), magnitude (...).
-    Source: Xiaobin-Rong/gtcrn, loss.py, for the two terms and the exponent.
+    Source: Xiaobin-Rong/gtcrn, loss.py, for the two terms and the exponent;
+    arXiv:2009.04323 (VoiceFilter-Lite), section 2.4, for the asymmetry.
 
     Arguments
     ---------
@@ -43,6 +48,9 @@ def multi_resolution_loss(
         Lengths of the Hann windows [ms].
     exponent : float
         c, above 0.
+    suppression_weight : float
+        Weight of the squared errors of magnitudes that are too small, above 0; the
+        others weigh 1.
 
     Returns
     -------
@@ -52,7 +60,8 @@ def multi_resolution_loss(
     Raises
     ------
     ValueError
-        If there is no window, or a window has fewer than two samples.
+        If there is no window, or a window has fewer than two samples, or the weight is
+        not above 0.
 
     Example
     -------
@@ -63,6 +72,8 @@ def multi_resolution_loss(
     """
     if len(windows_ms) == 0:
         raise ValueError("windows_ms () must have at least one window")
+    if not suppression_weight > 0:
+        raise ValueError(f"suppression_weight ({suppression_weight}) must be above 0")
     estimate, target = at_least_float32(estimate), at_least_float32(target)
     errors = []
     for window_ms in windows_ms:
@@ -75,8 +86,13 @@ def multi_resolution_loss(
         scale = _REFERENCE_RATE / sample_rate
         ours = _compressed(estimate, num_samples, scale, exponent)
         theirs = _compressed(target, num_samples, scale, exponent)
-        pairs = zip(ours, theirs, strict=True)
-        errors.append([(a - b).square().mean((-3, -2, -1)) for a, b in pairs])
+        spectra, magnitudes = (a - b for a, b in zip(ours, theirs, strict=True))
+        if suppression_weight != 1:
+            # Errors are squared: the root of the weight.
+            magnitudes = torch.where(
+                magnitudes < 0, suppression_weight**0.5 * magnitudes, magnitudes
+            )
+        errors.append([e.square().mean((-3, -2, -1)) for e in (spectra, magnitudes)])
     spectra, magnitudes = zip(*errors, strict=True)
     # Real and imaginary part are one error: their sum, not their mean.
     return 2 * torch.stack(spectra).mean(0), torch.stack(magnitudes).mean(0)

@@ -7,6 +7,7 @@ from torch import Tensor
 from sesame.features import at_least_float32
 
 from .multi_resolution import multi_resolution_loss
+from .perceptual import pesq_disturbance
 from .time import snr
 
 # Mean square of -60 dBFS: what a network makes of silence must not outweigh all else.
@@ -49,6 +50,7 @@ def restoration_terms(
     mixture: Tensor,
     sample_rate: int,
     max_snr: float | None = 30.0,
+    suppression_weight: float = 1.0,
     windows_ms: Sequence[float] = (10.0, 20.0, 40.0),
     exponent: float = 0.3,
 ) -> dict[str, Tensor]:
@@ -56,10 +58,11 @@ def restoration_terms(
 
     ``complex`` and ``magnitude`` are those of ``multi_resolution_loss``. ``snr`` is the
     negative SNR [dB] of items with a target, and 0 of those whose target is silence:
-    the far end alone is heard, or the wanted speaker is absent. ``silence`` is
-    ``residual_energy`` of these, and 0 of the others. All have finite gradients, on
-    silence too. The SNR minds the level: with SI-SNR in its place outputs become 4 to
-    10 dB too quiet, which compressed spectra hardly mind.
+    the far end alone is heard, or the wanted speaker is absent; so is ``disturbance``,
+    their ``pesq_disturbance``. ``silence`` is ``residual_energy`` of what has no
+    target, and 0 of the others. All have finite gradients, on silence too. The SNR
+    minds the level: with SI-SNR in its place outputs become 4 to 10 dB too quiet, which
+    compressed spectra hardly mind.
 
     Shape: estimate (..., B, L), target (B, L), mixture (B, L) -> (..., B).
 
@@ -75,6 +78,8 @@ def restoration_terms(
         Sampling rate [Hz].
     max_snr : float | None
         An item that is better has no gradient of its SNR, dB; ``None``: off.
+    suppression_weight : float
+        See ``multi_resolution_loss``.
     windows_ms : Sequence[float]
         See ``multi_resolution_loss``.
     exponent : float
@@ -98,6 +103,8 @@ def restoration_terms(
     >>> terms = restoration_terms(mixture, target, mixture, sample_rate=16000)
     >>> [name for name, value in terms.items() if value[1] != 0]
     ['complex', 'magnitude', 'silence']
+    >>> list(terms)
+    ['complex', 'magnitude', 'snr', 'disturbance', 'silence']
     """
     lengths = [signal.shape[-1] for signal in (estimate, target, mixture)]
     if len(set(lengths)) > 1:
@@ -106,15 +113,17 @@ def restoration_terms(
             "equal".format(*lengths)
         )
     spectra, magnitudes = multi_resolution_loss(
-        estimate, target, sample_rate, windows_ms, exponent
+        estimate, target, sample_rate, windows_ms, exponent, suppression_weight
     )
     silent = (target == 0).all(-1)
     cost = -snr(estimate, target)
     if max_snr is not None:
         cost = cost.clamp_min(-max_snr)
+    disturbance = pesq_disturbance(estimate, target, sample_rate)
     return {
         "complex": spectra,
         "magnitude": magnitudes,
         "snr": cost.masked_fill(silent, 0.0),
+        "disturbance": disturbance.masked_fill(silent, 0.0),
         "silence": residual_energy(estimate, mixture).masked_fill(~silent, 0.0),
     }

@@ -5,6 +5,7 @@ import torch
 
 from sesame.losses import (
     multi_resolution_loss,
+    pesq_disturbance,
     residual_energy,
     restoration_terms,
     snr,
@@ -28,17 +29,29 @@ def test_the_terms_are_the_losses_of_their_names():
     assert torch.equal(terms["complex"], spectra)
     assert torch.equal(terms["magnitude"], magnitudes)
     assert terms["snr"][0] == -snr(estimate[0], target[0])
+    disturbance = pesq_disturbance(estimate, target, RATE)
+    assert terms["disturbance"][0] == disturbance[0]
     assert terms["silence"][1] == residual_energy(estimate[1], mixture[1])
 
 
 def test_what_has_no_sense_for_an_item_is_zero_and_teaches_nothing():
     estimate, target, mixture = _signals()
-    for name, item in (("snr", 1), ("silence", 0)):
+    for name, item in (("snr", 1), ("disturbance", 1), ("silence", 0)):
         estimate = estimate.detach().requires_grad_()
         term = restoration_terms(estimate, target, mixture, RATE)[name]
         term.sum().backward()
         assert term[item] == 0 and not estimate.grad[item].any()
         assert term[1 - item] != 0 and estimate.grad[1 - item].any()
+
+
+def test_the_weight_is_that_of_the_magnitudes():
+    signals = _signals()
+    terms = restoration_terms(*signals, RATE, suppression_weight=3.0)
+    estimate, target, _ = signals
+    _, magnitudes = multi_resolution_loss(
+        estimate, target, RATE, suppression_weight=3.0
+    )
+    assert torch.equal(terms["magnitude"], magnitudes)
 
 
 def test_an_item_does_not_depend_on_the_others():
