@@ -2,7 +2,7 @@
 
 from .metric_gan import discriminator_loss, generator_metric_loss, pesq_to_unit
 from .multi_resolution import multi_resolution_loss
-from .perceptual import pesq_disturbance
+from .perceptual import pesq_mos
 from .phase import anti_wrap, phase_losses
 from .restoration import residual_energy, restoration_terms
 from .routing import load_balance_loss, router_z_loss, sequence_balance_loss
@@ -21,7 +21,7 @@ __all__ = [
     "magnitude_loss",
     "multi_resolution_loss",
     "permutation_invariant",
-    "pesq_disturbance",
+    "pesq_mos",
     "pesq_to_unit",
     "phase_losses",
     "residual_energy",

@@ -29,17 +29,18 @@ _POWER_SCALE, _LOUDNESS_SCALE = 6.910853e-6, 0.1866055
 # Weights of the symmetric and of the asymmetric disturbance.
 _WEIGHTS = 0.1, 0.0309
 _MAX_DISTURBANCE = 45.0
+_BEST = 4.5
 # -100 dBFS, and a disturbance of 0.01: gradients stay finite on silence and identity.
 _LEVEL_FLOOR, _POWER_FLOOR = 1e-10, 1e-12
 
 
-def pesq_disturbance(estimate: Tensor, target: Tensor, sample_rate: int) -> Tensor:
-    """Disturbance that PESQ (P.862.2, wideband) hears, item by item.
+def pesq_mos(estimate: Tensor, target: Tensor, sample_rate: int) -> Tensor:
+    """PESQ (P.862.2, wideband), differentiable, item by item.
 
-    4.5 minus this is PESQ before its map to MOS, but for what is left out: alignment in
-    time, which outputs of a network do not need, bad intervals, and the treatment of
-    long silence. As PESQ it does not mind the level, and hears nothing above 8 kHz;
-    signals of other rates are resampled.
+    What is left out: alignment in time, which outputs of a network do not need, bad
+    intervals, and the treatment of long silence. As PESQ it does not mind the level,
+    and hears nothing above 8 kHz; signals of other rates are resampled. The map to MOS
+    flattens at both ends: what is hopeless or perfect has little of the gradient.
 
     Shape: estimate (..., L), target (..., L) -> (...).
     Source: ITU-T P.862 (02/2001) and P.862.2; arXiv:1907.12455 for its use as a loss.
@@ -56,16 +57,22 @@ def pesq_disturbance(estimate: Tensor, target: Tensor, sample_rate: int) -> Tens
     Returns
     -------
     Tensor
-        At least 0, in units of PESQ before its map; float32 or float64.
+        MOS-LQO from 1.04 to 4.64, float32 or float64.
 
     Example
     -------
     >>> speech = torch.randn(16000)
     >>> near, far = (speech + gain * torch.randn(16000) for gain in (0.1, 1.0))
-    >>> errors = pesq_disturbance(torch.stack([near, far]), speech, 16000)
-    >>> errors.shape, bool(0 < errors[0] < errors[1])
+    >>> scores = pesq_mos(torch.stack([near, far]), speech, 16000)
+    >>> scores.shape, bool(scores[0] > scores[1])
     (torch.Size([2]), True)
     """
+    raw = _BEST - _disturbance(estimate, target, sample_rate)
+    return 0.999 + 4 * torch.sigmoid(1.3669 * raw - 3.8224)
+
+
+def _disturbance(estimate, target, sample_rate):
+    """What is subtracted from the best score (...), before the map to MOS."""
     estimate, target = at_least_float32(estimate), at_least_float32(target)
     device, dtype = target.device, target.dtype
     thresholds, exponents, widths = (

@@ -7,7 +7,7 @@ from torch import Tensor
 from sesame.features import at_least_float32
 
 from .multi_resolution import multi_resolution_loss
-from .perceptual import pesq_disturbance
+from .perceptual import pesq_mos
 from .time import snr
 
 # Mean square of -60 dBFS: what a network makes of silence must not outweigh all else.
@@ -58,8 +58,8 @@ def restoration_terms(
 
     ``complex`` and ``magnitude`` are those of ``multi_resolution_loss``. ``snr`` is the
     negative SNR [dB] of items with a target, and 0 of those whose target is silence:
-    the far end alone is heard, or the wanted speaker is absent; so is ``disturbance``,
-    their ``pesq_disturbance``. ``silence`` is ``residual_energy`` of what has no
+    the far end alone is heard, or the wanted speaker is absent; so is ``mos``, their
+    negative ``pesq_mos``. ``silence`` is ``residual_energy`` of what has no
     target, and 0 of the others. All have finite gradients, on silence too. The SNR
     minds the level: with SI-SNR in its place outputs become 4 to 10 dB too quiet, which
     compressed spectra hardly mind.
@@ -104,7 +104,7 @@ def restoration_terms(
     >>> [name for name, value in terms.items() if value[1] != 0]
     ['complex', 'magnitude', 'silence']
     >>> list(terms)
-    ['complex', 'magnitude', 'snr', 'disturbance', 'silence']
+    ['complex', 'magnitude', 'snr', 'mos', 'silence']
     """
     lengths = [signal.shape[-1] for signal in (estimate, target, mixture)]
     if len(set(lengths)) > 1:
@@ -119,11 +119,11 @@ def restoration_terms(
     cost = -snr(estimate, target)
     if max_snr is not None:
         cost = cost.clamp_min(-max_snr)
-    disturbance = pesq_disturbance(estimate, target, sample_rate)
+    score = pesq_mos(estimate, target, sample_rate)
     return {
         "complex": spectra,
         "magnitude": magnitudes,
         "snr": cost.masked_fill(silent, 0.0),
-        "disturbance": disturbance.masked_fill(silent, 0.0),
+        "mos": (-score).masked_fill(silent, 0.0),
         "silence": residual_energy(estimate, mixture).masked_fill(~silent, 0.0),
     }
