@@ -72,7 +72,7 @@ SEPARATION = {
 SMALL_FLOW = SIZES | {"steps_per_epoch", "sample_rates", "segment_seconds"}
 SMALL_FLOW |= {"train_set", "valid_set", "test_set", "valid_sizes", "test_sizes"}
 SMALL_FLOW |= {"num_random_widths", "num_random_exits", "stages"}
-SMALL_FLOW |= {"suppression_weight", "loss_weights.mos"}
+SMALL_FLOW |= {"snr_db", "suppression_weight", "loss_weights.mos"}
 SMALL_FLOW |= {f"generator.{name}" for name in ("width", "depth", "head_channels")}
 FLOW = {
     "seflow_mini": SMALL_FLOW | {"valid_speakers"},

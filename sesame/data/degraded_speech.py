@@ -1,7 +1,7 @@
 """Speech degraded while training, for all tasks of one network that has no task id."""
 
+import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,7 @@ from sesame.data.degradations.level import set_level
 from sesame.data.degradations.noise import Noise, NoiseFolder
 from sesame.data.degradations.rooms import T60_SECONDS, Room, simulate_rooms
 from sesame.data.degradations.scene import SceneSettings, Signals, mix_scene
-from sesame.data.degradations.tasks import (
-    TASKS,
-    TRAINING_TASKS,
-    Task,
-    task_weights,
-)
+from sesame.data.degradations.tasks import TASKS, TRAINING_TASKS, Task
 from sesame.data.enrollment import Voices
 from sesame.data.mixing import draw_snr
 from sesame.data.utterances import find_utterances, utterance_items
@@ -66,8 +61,6 @@ class DegradeSpeech:
         Object whose ``current`` is the epoch; ``None`` gives the same for ever.
     early_tasks : Mapping[str, float] | None
         Weights of names of ``tasks`` in the first epochs; ``None``: the same.
-    early_snr_db : Sequence[float] | None
-        SNRs of the first epochs in place of those of ``settings``; ``None``: the same.
     early_epochs : int
         How many these are.
 
@@ -98,7 +91,6 @@ class DegradeSpeech:
         seed: int,
         epoch_counter: Counter | None = None,
         early_tasks: Mapping[str, float] | None = None,
-        early_snr_db: Sequence[float] | None = None,
         early_epochs: int = 0,
     ):
         self.voices = voices
@@ -113,9 +105,7 @@ class DegradeSpeech:
             self.early_weights = _shares([early_tasks.get(name, 0) for name in tasks])
         self.early_epochs = early_epochs
         self.segment_length = segment_length
-        self.settings = self.early_settings = settings
-        if early_snr_db is not None:
-            self.early_settings = replace(settings, snr_db=early_snr_db)
+        self.settings = settings
         self.seed = seed
         self.epoch_counter = epoch_counter
 
@@ -156,13 +146,16 @@ class DegradeSpeech:
         noise = None
         if task.noise:
             (noise,) = self._coloured([self.noise(length, rng)], rng)
-        far_end = others[-1] if task.echo else None
-        signals = Signals(speech, noise, others[:num_others], far_end)
+        signals = Signals(
+            speech,
+            noise,
+            others[:num_others],
+            others[-1] if task.echo else None,
+        )
         room = None
         if task.needs_room:
             room = self.rooms[rng.integers(len(self.rooms))]
-        settings = self.early_settings if early else self.settings
-        scene = mix_scene(task, signals, room, settings, rate, rng)
+        scene = mix_scene(task, signals, room, self.settings, rate, rng)
         return (
             torch.from_numpy(scene.degraded),
             torch.from_numpy(scene.target),
@@ -221,7 +214,6 @@ def degraded_dataset(
     seed: int = 0,
     epoch_counter: Counter | None = None,
     early_tasks: Mapping[str, float] | None = None,
-    early_snr_db: Sequence[float] | None = None,
     early_epochs: int = 0,
     items_per_file: int = 1,
     num_items: int | None = None,
@@ -271,9 +263,6 @@ def degraded_dataset(
         ``None`` gives the same items for ever (validation, test).
     early_tasks : Mapping[str, float] | None
         Weights of some of the tasks in the first epochs: what is easier, to start with.
-    early_snr_db : Sequence[float] | None
-        SNRs of the first epochs in place of those of ``settings``: where much is nearly
-        clean, a network is long content to copy.
     early_epochs : int
         How many these are.
     items_per_file : int
@@ -325,9 +314,9 @@ def degraded_dataset(
     ):
         if value is not None and value < 1:
             raise ValueError(f"{name} ({value}) must be at least 1")
-    weights = task_weights("tasks", tasks, definitions)
+    weights = _wanted("tasks", tasks, definitions)
     if early_tasks is not None:
-        early_tasks = task_weights("early_tasks", early_tasks, weights)
+        early_tasks = _wanted("early_tasks", early_tasks, weights)
     chosen = {name: (definitions[name], weight) for name, weight in weights.items()}
     settings = SceneSettings() if settings is None else settings
     if len(speeds) == 0 or not all(0.5 <= speed <= 2 for speed in speeds):
@@ -370,12 +359,26 @@ def degraded_dataset(
             seed,
             epoch_counter,
             early_tasks,
-            early_snr_db,
             early_epochs,
         ),
         provides=[*DEGRADED_KEYS[1:], "done"],
     )
     return DynamicItemDataset(items, [degrade], list(DEGRADED_KEYS))
+
+
+def _wanted(
+    argument: str, tasks: Mapping[str, float], known: Collection[str]
+) -> dict[str, float]:
+    unknown = [name for name in tasks if name not in known]
+    if unknown:
+        raise ValueError(
+            f"{argument} ({', '.join(unknown)}) must be among {', '.join(known)}"
+        )
+    if not 0 < sum(tasks.values()) < math.inf or min(tasks.values()) < 0:
+        raise ValueError(
+            f"weights of {argument} ({dict(tasks)}) must be 0 or more, and not all 0"
+        )
+    return {name: float(weight) for name, weight in tasks.items() if weight > 0}
 
 
 def _shares(weights: Iterable[float]) -> np.ndarray:

@@ -1,7 +1,6 @@
 """Speech made to sound like that of more voices and microphones."""
 
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -86,21 +85,3 @@ def test_speech_is_played_at_the_speeds(make, files, speech, files_in, tmp_path)
 def test_speeds_that_are_none_are_refused(make, speeds):
     with pytest.raises(ValueError, match=r"speeds \(\[.*\]\) must be in \[0.5, 2\]"):
         make("conceal", speeds=speeds)
-
-
-def test_early_epochs_have_snrs_of_their_own(make):
-    counter = SimpleNamespace(current=1)
-    settings = replace(SHORT, snr_db=[20.0])
-    options = {"settings": settings, "epoch_counter": counter, "num_items": 2}
-    plain = make("denoise", **options)
-    dataset = make("denoise", early_snr_db=[3.0], early_epochs=2, **options)
-    dataset.set_output_keys([*DEGRADED_KEYS, "done"])
-    for counter.current, wanted in ((1, 3.0), (2, 3.0), (3, 20.0)):
-        assert {item["done"]["snr_db"] for item in dataset} == {wanted}
-    for item, same in zip(dataset, plain, strict=True):
-        assert torch.equal(item["degraded_sig"], same["degraded_sig"])
-
-
-def test_early_snrs_are_checked(make):
-    with pytest.raises(ValueError, match="snr_db"):
-        make("denoise", early_snr_db=[])

@@ -1,7 +1,6 @@
 """What each task of speech restoration is made of."""
 
-import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from sesame.data.degradations.chain import EXTRA_WEIGHTS
@@ -72,44 +71,3 @@ TRAINING_TASKS: Mapping[str, float] = {
     "echo_cancellation": 0.2,
     "extraction_and_echo_cancellation": 0.05,
 }
-
-
-def task_weights(
-    argument: str, tasks: Mapping[str, float], known: Collection[str]
-) -> dict[str, float]:
-    """Weights of tasks, without those that are 0.
-
-    Arguments
-    ---------
-    argument : str
-        What they are called, for the messages.
-    tasks : Mapping[str, float]
-        Weight of each task, by name.
-    known : Collection[str]
-        Names there are.
-
-    Returns
-    -------
-    dict[str, float]
-        Weights above 0.
-
-    Raises
-    ------
-    ValueError
-        If a name is not there, or the weights are none.
-
-    Example
-    -------
-    >>> task_weights("tasks", {"denoise": 2, "declip": 0}, TASKS)
-    {'denoise': 2.0}
-    """
-    unknown = [name for name in tasks if name not in known]
-    if unknown:
-        raise ValueError(
-            f"{argument} ({', '.join(unknown)}) must be among {', '.join(known)}"
-        )
-    if not 0 < sum(tasks.values()) < math.inf or min(tasks.values()) < 0:
-        raise ValueError(
-            f"weights of {argument} ({dict(tasks)}) must be 0 or more, and not all 0"
-        )
-    return {name: float(weight) for name, weight in tasks.items() if weight > 0}

@@ -1,7 +1,6 @@
 import pytest
 
 from sesame.data.degradations import TASKS, TRAINING_TASKS, Task
-from sesame.data.degradations.tasks import task_weights
 
 ONE_THING = ("denoise", "dereverberate", "declip", "conceal", "extract", "cancel_echo")
 
@@ -42,23 +41,3 @@ def test_rooms_are_needed_for_reverberation_and_for_echo():
     needed = {name for name, task in TASKS.items() if task.needs_room}
     assert needed == {*TRAINING_TASKS, "dereverberate", "cancel_echo"}
     assert not Task().needs_room
-
-
-def test_weights_of_nothing_are_left_out():
-    found = task_weights("tasks", {"declip": 0, "denoise": 3}, TASKS)
-    assert found == {"denoise": 3.0} and isinstance(found["denoise"], float)
-
-
-@pytest.mark.parametrize(
-    ("tasks", "message"),
-    [
-        ({"sing": 1.0}, r"x \(sing\) must be among denoise"),
-        ({"denoise": 0.0}, "weights of x"),
-        ({"denoise": -1.0, "declip": 2.0}, "weights of x"),
-        ({}, "weights of x"),
-    ],
-)
-def test_impossible_weights_are_refused(tasks, message):
-    known = {"denoise": Task(noise=True), "declip": Task()}
-    with pytest.raises(ValueError, match=message):
-        task_weights("x", tasks, known)
