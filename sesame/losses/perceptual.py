@@ -137,8 +137,10 @@ def _bark_powers(waveform, sample_rate):
     window = torch.hann_window(_FRAME, dtype=waveform.dtype, device=waveform.device)
     frames = torch.fft.rfft(window * waveform.unfold(-1, _FRAME, _HOP))
     powers = torch.view_as_real(frames[..., :-1]).square().sum(-1)
-    bands = _bands().to(powers)
-    return (powers @ bands) * (_LEVEL / (power + _LEVEL_FLOOR))[..., None, None]
+    band_of_bin, gains = (part.to(powers.device) for part in _bands())
+    bands = powers.new_zeros(*powers.shape[:-1], len(BINS_PER_BAND))
+    bands = bands.index_add(-1, band_of_bin, powers * gains.to(powers))
+    return bands * (_LEVEL / (power + _LEVEL_FLOOR))[..., None, None]
 
 
 def _over_time(frames):
@@ -150,7 +152,7 @@ def _over_time(frames):
 
 @lru_cache(maxsize=1)
 def _bands():
-    """From powers of bins, but the last, to those of bands: (256, 49)."""
+    """Band of each bin but the last, and gain of its power, (256,) each."""
     numerator, denominator = (
         torch.fft.rfft(torch.tensor(part, dtype=torch.float64), _FRAME).abs()
         for part in _INPUT_FILTER
@@ -159,10 +161,9 @@ def _bands():
     gains[0] = 0.0
     counts = torch.tensor(BINS_PER_BAND)
     band_of_bin = torch.arange(len(counts)).repeat_interleave(counts)
-    bands = F.one_hot(band_of_bin, len(counts)).double()
     # Densities: powers of as many bins as a Bark has.
     densities = torch.tensor(BAND_WIDTHS_HZ) / torch.tensor(BAND_WIDTHS_BARK) / counts
-    return gains[:, None] * bands * densities
+    return band_of_bin, gains * densities[band_of_bin]
 
 
 @lru_cache(maxsize=1)

@@ -119,3 +119,6 @@ def test_bfloat16_is_widened(pairs):
     clean, noisy = pairs[0]
     score = pesq_mos(noisy.bfloat16(), clean.bfloat16(), RATE)
     assert score.dtype == torch.float32
+    with torch.autocast("cpu", torch.bfloat16):
+        inside = pesq_mos(noisy, clean, RATE)
+    assert torch.equal(inside, pesq_mos(noisy, clean, RATE))
