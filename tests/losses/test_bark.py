@@ -30,7 +30,7 @@ def test_edges_in_hz_and_in_bark_are_those_of_one_scale():
     assert np.abs(edges - hertz).max() < 320
 
 
-def test_hearing_is_best_between_two_and_four_kilohertz_or_about():
+def test_hearing_is_best_in_the_middle_of_speech():
     centre = np.cumsum(BAND_WIDTHS_HZ)[int(np.argmin(ABSOLUTE_THRESHOLDS))]
     assert 500 < centre < 4000
     assert ABSOLUTE_THRESHOLDS[0] == max(ABSOLUTE_THRESHOLDS)
