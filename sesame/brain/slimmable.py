@@ -270,12 +270,14 @@ class SlimmableBrain(SystemBrain):
             return self.score_utterances(predictions, batch, stage)
         exits = draw_exits(len(predictions), None, None) if exits is None else exits
         rate = int(batch.sample_rate[0])
-        target = batch.target_sig.data.to(self.device)
-        mixture = batch.degraded_sig.data.to(self.device)
-        late = F.pad(target, (self._delay(rate), 0))[:, : target.shape[1]]
+        delay = self._delay(rate)
+        target, mixture = (
+            F.pad(signal.data.to(self.device), (delay, -delay))
+            for signal in (batch.target_sig, batch.degraded_sig)
+        )
         weights = torch.tensor(list(exits.values()), device=self.device)
         limits = self.hparams.max_snr, self.hparams.suppression_weight
-        terms = restoration_terms(predictions, late, mixture, rate, *limits)
+        terms = restoration_terms(predictions, target, mixture, rate, *limits)
         terms = {k: (weights * term.mean(-1)).sum() for k, term in terms.items()}
         self.statistics.add(terms)
         return weighted_sum(terms, self.hparams.loss_weights)

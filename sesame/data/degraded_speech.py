@@ -59,10 +59,8 @@ class DegradeSpeech:
         Seed of the run.
     epoch_counter : Counter | None
         Object whose ``current`` is the epoch; ``None`` gives the same for ever.
-    early_tasks : Mapping[str, float] | None
-        Weights of names of ``tasks`` in the first epochs; ``None``: the same.
-    early_epochs : int
-        How many these are.
+    task_stages : Sequence[tuple[int, Mapping[str, float]]]
+        Last epoch, and weights of names of ``tasks`` until then; one after the other.
 
     Example
     -------
@@ -90,8 +88,7 @@ class DegradeSpeech:
         settings: SceneSettings,
         seed: int,
         epoch_counter: Counter | None = None,
-        early_tasks: Mapping[str, float] | None = None,
-        early_epochs: int = 0,
+        task_stages: Sequence[tuple[int, Mapping[str, float]]] = (),
     ):
         self.voices = voices
         self.sample_rate = sample_rate
@@ -100,10 +97,10 @@ class DegradeSpeech:
         self.names = list(tasks)
         self.tasks = [task for task, _ in tasks.values()]
         self.weights = _shares(weight for _, weight in tasks.values())
-        self.early_weights = self.weights
-        if early_tasks is not None:
-            self.early_weights = _shares([early_tasks.get(name, 0) for name in tasks])
-        self.early_epochs = early_epochs
+        self.stages = [
+            (last_epoch, _shares(weights.get(name, 0) for name in tasks))
+            for last_epoch, weights in task_stages
+        ]
         self.segment_length = segment_length
         self.settings = settings
         self.seed = seed
@@ -126,9 +123,8 @@ class DegradeSpeech:
         """
         epoch = current_epoch(self.epoch_counter)
         rng = keyed_rng(self.seed, epoch, item_id)
-        early = 0 < epoch <= self.early_epochs
-        weights = self.early_weights if early else self.weights
-        chosen = int(rng.choice(len(self.tasks), p=weights))
+        weights = (shares for last, shares in self.stages if 0 < epoch <= last)
+        chosen = int(rng.choice(len(self.tasks), p=next(weights, self.weights)))
         task, rate = self.tasks[chosen], self.sample_rate
         several = len(self.voices) > 1
         voices = self.voices[rng.integers(len(self.voices)) if several else 0]
@@ -213,8 +209,7 @@ def degraded_dataset(
     t60_seconds: tuple[float, float] = T60_SECONDS,
     seed: int = 0,
     epoch_counter: Counter | None = None,
-    early_tasks: Mapping[str, float] | None = None,
-    early_epochs: int = 0,
+    task_stages: Sequence[tuple[int, Mapping[str, float]]] = (),
     items_per_file: int = 1,
     num_items: int | None = None,
     min_native_rate: int | None = None,
@@ -261,10 +256,9 @@ def degraded_dataset(
     epoch_counter : Counter | None
         Object whose ``current`` is the epoch, as SpeechBrain's ``EpochCounter``;
         ``None`` gives the same items for ever (validation, test).
-    early_tasks : Mapping[str, float] | None
-        Weights of some of the tasks in the first epochs: what is easier, to start with.
-    early_epochs : int
-        How many these are.
+    task_stages : Sequence[tuple[int, Mapping[str, float]]]
+        Last epoch of a stage, and weights of some of the tasks until then: what is
+        easier, to start with. After the last stage ``tasks`` holds.
     items_per_file : int
         Items in which each utterance is the talker, at least 1. The ids of all but the
         first end in ``+1``, ``+2`` and so on.
@@ -315,8 +309,9 @@ def degraded_dataset(
         if value is not None and value < 1:
             raise ValueError(f"{name} ({value}) must be at least 1")
     weights = _wanted("tasks", tasks, definitions)
-    if early_tasks is not None:
-        early_tasks = _wanted("early_tasks", early_tasks, weights)
+    task_stages = [
+        (epoch, _wanted("task_stages", stage, weights)) for epoch, stage in task_stages
+    ]
     chosen = {name: (definitions[name], weight) for name, weight in weights.items()}
     settings = SceneSettings() if settings is None else settings
     if len(speeds) == 0 or not all(0.5 <= speed <= 2 for speed in speeds):
@@ -358,8 +353,7 @@ def degraded_dataset(
             settings,
             seed,
             epoch_counter,
-            early_tasks,
-            early_epochs,
+            task_stages,
         ),
         provides=[*DEGRADED_KEYS[1:], "done"],
     )

@@ -8,6 +8,7 @@ from .restoration import residual_energy, restoration_terms
 from .routing import load_balance_loss, router_z_loss, sequence_balance_loss
 from .separation import permutation_invariant, separation_loss, si_snr
 from .spectral import complex_loss, consistency_loss, magnitude_loss
+from .suppression import suppression_snr
 from .time import snr, waveform_loss
 from .weighted_sum import weighted_sum
 
@@ -31,6 +32,7 @@ __all__ = [
     "sequence_balance_loss",
     "si_snr",
     "snr",
+    "suppression_snr",
     "waveform_loss",
     "weighted_sum",
 ]

@@ -19,7 +19,6 @@ def multi_resolution_loss(
     sample_rate: int,
     windows_ms: Sequence[float] = (10.0, 20.0, 40.0),
     exponent: float = 0.3,
-    suppression_weight: float = 1.0,
 ) -> tuple[Tensor, Tensor]:
     """Squared errors of compressed spectra and of their magnitudes, item by item.
 
@@ -48,9 +47,6 @@ def multi_resolution_loss(
         Lengths of the Hann windows [ms].
     exponent : float
         c, above 0.
-    suppression_weight : float
-        Weight of the squared errors of magnitudes that are too small, above 0; the
-        others weigh 1.
 
     Returns
     -------
@@ -72,8 +68,6 @@ def multi_resolution_loss(
     """
     if len(windows_ms) == 0:
         raise ValueError("windows_ms () must have at least one window")
-    if not suppression_weight > 0:
-        raise ValueError(f"suppression_weight ({suppression_weight}) must be above 0")
     estimate, target = at_least_float32(estimate), at_least_float32(target)
     errors = []
     for window_ms in windows_ms:
@@ -87,11 +81,6 @@ def multi_resolution_loss(
         ours = _compressed(estimate, num_samples, scale, exponent)
         theirs = _compressed(target, num_samples, scale, exponent)
         spectra, magnitudes = (a - b for a, b in zip(ours, theirs, strict=True))
-        if suppression_weight != 1:
-            # Errors are squared: the root of the weight.
-            magnitudes = torch.where(
-                magnitudes < 0, suppression_weight**0.5 * magnitudes, magnitudes
-            )
         errors.append([e.square().mean((-3, -2, -1)) for e in (spectra, magnitudes)])
     spectra, magnitudes = zip(*errors, strict=True)
     # Real and imaginary part are one error: their sum, not their mean.

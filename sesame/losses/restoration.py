@@ -8,6 +8,7 @@ from sesame.features import at_least_float32
 
 from .multi_resolution import multi_resolution_loss
 from .perceptual import pesq_mos
+from .suppression import suppression_snr
 from .time import snr
 
 # Mean square of -60 dBFS: what a network makes of silence must not outweigh all else.
@@ -73,13 +74,13 @@ def restoration_terms(
     target : Tensor
         Waveforms to be reached, as late as the outputs are.
     mixture : Tensor
-        Inputs.
+        Inputs, as late.
     sample_rate : int
         Sampling rate [Hz].
     max_snr : float | None
         An item that is better has no gradient of its SNR, dB; ``None``: off.
     suppression_weight : float
-        See ``multi_resolution_loss``.
+        Not 1: ``snr`` is that of ``suppression_snr`` with this weight.
     windows_ms : Sequence[float]
         See ``multi_resolution_loss``.
     exponent : float
@@ -113,10 +114,15 @@ def restoration_terms(
             "equal".format(*lengths)
         )
     spectra, magnitudes = multi_resolution_loss(
-        estimate, target, sample_rate, windows_ms, exponent, suppression_weight
+        estimate, target, sample_rate, windows_ms, exponent
     )
     silent = (target == 0).all(-1)
-    cost = -snr(estimate, target)
+    if suppression_weight == 1:
+        cost = -snr(estimate, target)
+    else:
+        cost = -suppression_snr(
+            estimate, target, mixture, sample_rate, suppression_weight
+        )
     if max_snr is not None:
         cost = cost.clamp_min(-max_snr)
     score = pesq_mos(estimate, target, sample_rate)

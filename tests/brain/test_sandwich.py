@@ -24,10 +24,10 @@ def test_the_full_and_the_smallest_width_always_learn(num_random):
         assert set(between) <= set(range(2, 8))
 
 
-def test_the_widths_between_are_equally_likely():
-    drawn = [w for seed in range(900) for w in draw_widths(8, 2, _rng(seed))[2:]]
-    shares = np.bincount(drawn, minlength=9)[2:8] / len(drawn)
-    assert np.abs(shares - 1 / 6).max() < 0.03
+def test_a_width_between_is_drawn_the_more_the_narrower_it_is():
+    drawn = [w for seed in range(3000) for w in draw_widths(8, 1, _rng(seed))[2:]]
+    channels = np.bincount(drawn, minlength=9)[2:8] * np.arange(2, 8)
+    assert np.abs(channels / channels.sum() - 1 / 6).max() < 0.03
 
 
 @pytest.mark.parametrize(("num_widths", "expected"), [(1, [1]), (2, [2, 1])])

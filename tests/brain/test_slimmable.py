@@ -133,14 +133,18 @@ def test_the_gradient_is_the_mean_over_widths_of_the_weighted_sum_over_exits(sli
             outputs = network(
                 mixture, slimmable.rate, width, all_exits=True, **arguments
             )
-            target = F.pad(batch.target_sig.data[i : i + 1], (160, 0))[:, :-160]
+            # As late as the outputs.
+            late = [
+                F.pad(signal.data[i : i + 1], (160, -160))
+                for signal in (batch.target_sig, batch.degraded_sig)
+            ]
             exits.append(
                 [
                     weighted_sum(
                         {
                             name: term.mean()
                             for name, term in restoration_terms(
-                                y, target, mixture, slimmable.rate
+                                y, *late, slimmable.rate
                             ).items()
                         },
                         brain.hparams.loss_weights,

@@ -213,20 +213,21 @@ def test_items_depend_on_the_epoch_not_on_workers_or_order(make, num_workers):
     assert all(map(torch.equal, signals_of(dataset[7]), expected[name]))
 
 
-def test_early_epochs_have_tasks_of_their_own(make):
+def test_stages_have_tasks_of_their_own(make):
     counter = SimpleNamespace(current=1)
     tasks = {"denoise": 1.0, "declip": 1.0}
-    early = {"early_tasks": {"declip": 1.0}, "early_epochs": 2}
+    stages = [[2, {"declip": 1.0}], [3, {"denoise": 0.5}]]
     plain = make(tasks, epoch_counter=counter, num_items=12)
-    dataset = make(tasks, epoch_counter=counter, num_items=12, **early)
-    for counter.current in (1, 2):
-        assert {item["task"] for item in dataset} == {"declip"}
-    counter.current = 3
+    dataset = make(tasks, epoch_counter=counter, num_items=12, task_stages=stages)
+    for counter.current, task in ((1, "declip"), (2, "declip"), (3, "denoise")):
+        assert {item["task"] for item in dataset} == {task}
+    counter.current = 4
     for item, same in zip(dataset, plain, strict=True):
         assert item["task"] == same["task"]
         assert all(map(torch.equal, signals_of(item), signals_of(same)))
-    # Without a counter there are no epochs, so none is early.
-    assert {item["task"] for item in make(tasks, num_items=12, **early)} == {*tasks}
+    # Without a counter there are no epochs, so there are no stages.
+    always = make(tasks, num_items=12, task_stages=stages)
+    assert {item["task"] for item in always} == {*tasks}
 
 
 def test_without_a_counter_items_are_fixed_and_the_seed_decides(make):
@@ -346,8 +347,8 @@ def test_rooms_depend_on_the_seed(speech):
         ({"tasks": {"denoise": 0.0}}, "weights of tasks"),
         ({"tasks": {"denoise": 2.0, "declip": -1.0}}, "weights of tasks"),
         ({"tasks": {"denoise": math.inf}}, "weights of tasks"),
-        ({"early_tasks": {"sing": 1.0}}, r"early_tasks \(sing\) must be among"),
-        ({"early_tasks": {"enhancement": 0.0}}, "weights of early_tasks"),
+        ({"task_stages": [[1, {"sing": 1.0}]]}, r"task_stages \(sing\) must be among"),
+        ({"task_stages": [[1, {"enhancement": 0.0}]]}, "weights of task_stages"),
         ({"speakers": ["p226", "p999"]}, r"exclude_speakers \(p999\) must be in"),
         ({"exclude_speakers": ["p999"]}, r"exclude_speakers \(p999\) must be in"),
         ({"segment_length": 0}, r"segment_length \(0\)"),

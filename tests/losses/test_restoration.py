@@ -9,6 +9,7 @@ from sesame.losses import (
     residual_energy,
     restoration_terms,
     snr,
+    suppression_snr,
 )
 
 RATE = 8000
@@ -43,14 +44,14 @@ def test_what_has_no_sense_for_an_item_is_zero_and_teaches_nothing():
         assert term[1 - item] != 0 and estimate.grad[1 - item].any()
 
 
-def test_the_weight_is_that_of_the_magnitudes():
-    signals = _signals()
-    terms = restoration_terms(*signals, RATE, suppression_weight=3.0)
-    estimate, target, _ = signals
-    _, magnitudes = multi_resolution_loss(
-        estimate, target, RATE, suppression_weight=3.0
-    )
-    assert torch.equal(terms["magnitude"], magnitudes)
+def test_with_a_weight_the_snr_is_that_of_suppression():
+    estimate, target, mixture = _signals()
+    plain = restoration_terms(estimate, target, mixture, RATE)
+    terms = restoration_terms(estimate, target, mixture, RATE, suppression_weight=3.0)
+    cost = -suppression_snr(estimate, target, mixture, RATE, 3.0)
+    assert terms["snr"][0] == cost[0] and terms["snr"][1] == 0
+    for name in plain.keys() - {"snr"}:
+        assert torch.equal(terms[name], plain[name])
 
 
 def test_an_item_does_not_depend_on_the_others():
