@@ -77,7 +77,7 @@ SMALL_FLOW |= {f"generator.{name}" for name in ("width", "depth", "head_channels
 FLOW = {
     "seflow_mini": SMALL_FLOW | {"valid_speakers"},
     "seflow_small": SMALL_FLOW
-    | {"generator_optimizer", "loss_weights.snr", "level_dbfs"},
+    | {"generator_optimizer", "loss_weights.snr", "level_dbfs", "selection_metric"},
 }
 # The file that the others of its family are compared with -> their differences.
 FAMILIES = {"sesame": ENHANCEMENT, "tf_moe": SEPARATION, "seflow": FLOW}

@@ -315,7 +315,7 @@ class SystemBrain(sb.Brain):
                 train_stats=self.train_stats,
                 valid_stats=means,
             )
-            self._save_epoch(epoch, means[self.hparams.selection_metric])
+            self._save_epoch(epoch, means)
         else:
             self._log(
                 {"epoch loaded": self.loaded_epoch}, test_stats=self._mean_scores()
@@ -379,11 +379,14 @@ class SystemBrain(sb.Brain):
         for stats_logger in self.loggers:
             stats_logger.log_stats(meta, **stats)
 
-    def _save_epoch(self, epoch, score):
+    def _save_epoch(self, epoch, means):
         if self.checkpointer is not None:
             key = self.hparams.selection_metric
+            # With the epoch itself for a score the last one is the best.
+            meta = {"epoch": epoch}
+            score = (means | meta)[key]
             # NaN has no rank among scores: such an epoch cannot become the best.
-            meta = {"epoch": epoch} | ({key: score} if score == score else {})
+            meta |= {key: score} if score == score else {}
             self.checkpointer.save_and_keep_only(meta=meta, max_keys=[key])
 
     def _should_save_intra_epoch_ckpt(self, last_ckpt_time, steps_since_ckpt):

@@ -134,7 +134,10 @@ def model_card(facts: RunFacts) -> str:
         recipe = f"`python train.py hparams/{facts.recipe}`, plus the run's own options"
     epoch = facts.checkpoint.get("epoch", "not known (saved inside an epoch)")
     score = facts.checkpoint.get(facts.selection_metric)
-    validation = "none" if score is None else f"{facts.selection_metric} {score:.4f}"
+    validation = "none"
+    if score is not None:
+        score = f"{score:.4f}" if isinstance(score, float) else score
+        validation = f"{facts.selection_metric} {score}"
     kind = "averaged weights (EMA)" if facts.weights_file == "ema.ckpt" else "weights"
     rate = facts.sample_rate
     if rate is None:

@@ -181,6 +181,15 @@ def test_the_epoch_with_the_best_score_is_evaluated_and_named(
         assert all((p == best).all() for p in network.parameters())
 
 
+def test_the_epoch_itself_can_be_the_score(tiny):
+    brain = tiny.brain(selection_metric="epoch")
+    _finish_epochs(brain, 3.0, 2.0, 1.0)
+    kept = [c.meta["epoch"] for c in brain.checkpointer.list_checkpoints()]
+    assert kept == [3]
+    brain.on_evaluate_start(max_key="epoch")
+    assert brain.loaded_epoch == 3
+
+
 def test_the_best_epoch_survives_intra_epoch_checkpoints_and_worse_epochs(tiny):
     brain = tiny.brain()
     _finish_epochs(brain, 2.0, 3.0, 1.0)

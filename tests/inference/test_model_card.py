@@ -55,6 +55,14 @@ def test_each_kind_of_model_has_its_own_use_and_limits():
         assert ("any sampling rate" in card) == (name == "FlowEnhancer")
 
 
+def test_the_last_epoch_is_named_as_what_it_was_chosen_by():
+    meta = {"epoch": 18}
+    card = model_card(
+        RunFacts("MPSENet", {}, 7, 16000, "", "ema.ckpt", meta, "epoch", {})
+    )
+    assert "chosen by: epoch 18\n" in card
+
+
 def test_what_is_not_known_says_so():
     facts = RunFacts("MPSENet", {}, 7, 16000, "", "generator.ckpt", {}, "pesq", {})
     card = model_card(facts)
