@@ -12,6 +12,7 @@ can SpeechBrain's run options (``--device cpu``, ``--precision bf16``, ``--compi
 its newest intact checkpoint when it is started again with the same ``output_folder``.
 """
 
+import gc
 import sys
 
 import speechbrain as sb
@@ -55,6 +56,9 @@ def main():
     # beside them now and then aborts, and torchrun then counts the run as failed.
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
+        # They end with the last that holds the group: the wrapped modules of the brain.
+        del brain
+        gc.collect()
 
 
 if __name__ == "__main__":
