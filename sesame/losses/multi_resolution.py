@@ -7,6 +7,8 @@ from torch import Tensor
 
 from sesame.features import at_least_float32
 
+from .spectral import hann_spectrum
+
 # The rate at which spectra have the scale of a transform that is not normalised.
 _REFERENCE_RATE = 16000
 # Power added to each bin: it keeps gradients finite where there is silence.
@@ -89,18 +91,7 @@ def multi_resolution_loss(
 
 def _compressed(waveform, num_samples, scale, exponent):
     """Compressed spectrum (..., F, T, 2) and its magnitude (..., F, T, 1)."""
-    window = torch.hann_window(
-        num_samples, dtype=waveform.dtype, device=waveform.device
-    )
-    spectrum = torch.stft(
-        waveform.reshape(-1, waveform.shape[-1]),
-        num_samples,
-        num_samples // 2,
-        window=window * scale,
-        pad_mode="constant",
-        return_complex=True,
-    )
-    spectrum = torch.view_as_real(spectrum).unflatten(0, waveform.shape[:-1])
+    spectrum = hann_spectrum(waveform, num_samples, scale)
     power = spectrum.square().sum(-1, keepdim=True) + _POWER_FLOOR
     gain = power.pow((exponent - 1) / 2)
     return gain * spectrum, gain * power.sqrt()

@@ -7,6 +7,44 @@ from torch.nn import functional as F
 from sesame.features import CompressedSTFT, at_least_float32
 
 
+def hann_spectrum(waveform: Tensor, num_samples: int, scale: float = 1.0) -> Tensor:
+    """Spectrum with Hann windows that overlap by half.
+
+    Zeros surround the waveform. Shape: (..., L) -> (..., F, T, 2).
+
+    Arguments
+    ---------
+    waveform : Tensor
+        Real waveforms, float32 or float64.
+    num_samples : int
+        Length of a window.
+    scale : float
+        Factor of the window.
+
+    Returns
+    -------
+    Tensor
+        Real and imaginary parts.
+
+    Example
+    -------
+    >>> hann_spectrum(torch.zeros(2, 3, 800), 320).shape
+    torch.Size([2, 3, 161, 6, 2])
+    """
+    window = torch.hann_window(
+        num_samples, dtype=waveform.dtype, device=waveform.device
+    )
+    spectrum = torch.stft(
+        waveform.reshape(-1, waveform.shape[-1]),
+        num_samples,
+        num_samples // 2,
+        window=window * scale,
+        pad_mode="constant",
+        return_complex=True,
+    )
+    return torch.view_as_real(spectrum).unflatten(0, waveform.shape[:-1])
+
+
 def magnitude_loss(estimate: Tensor, target: Tensor) -> Tensor:
     """Mean squared error of compressed magnitudes.
 

@@ -5,6 +5,8 @@ from torch import Tensor
 
 from sesame.features import at_least_float32
 
+from .spectral import hann_spectrum
+
 # Power added to each bin of the estimate, whose magnitude then has a finite gradient.
 _POWER_FLOOR = 1e-12
 
@@ -68,30 +70,14 @@ def suppression_snr(
         raise ValueError(f"suppression_weight ({suppression_weight}) must be 1 or more")
     num_samples = round(window_ms * sample_rate / 1000)
     ours, theirs, given = (
-        _spectrum(x, num_samples) for x in (estimate, target, mixture)
+        hann_spectrum(at_least_float32(x), num_samples)
+        for x in (estimate, target, mixture)
     )
     wanted = torch.minimum(_power(theirs), _power(given)).sqrt()
     cut = (wanted - (_power(ours) + _POWER_FLOOR).sqrt()).clamp_min(0).square()
     error = _power(ours - theirs) + (suppression_weight - 1) * cut
     ratio = _power(theirs).sum((-2, -1)) / (error.sum((-2, -1)) + eps)
     return 10 * torch.log10(ratio.clamp_min(eps))
-
-
-def _spectrum(waveform, num_samples):
-    """Real and imaginary part, (..., F, T, 2)."""
-    waveform = at_least_float32(waveform)
-    window = torch.hann_window(
-        num_samples, dtype=waveform.dtype, device=waveform.device
-    )
-    spectrum = torch.stft(
-        waveform.reshape(-1, waveform.shape[-1]),
-        num_samples,
-        num_samples // 2,
-        window=window,
-        pad_mode="constant",
-        return_complex=True,
-    )
-    return torch.view_as_real(spectrum).unflatten(0, waveform.shape[:-1])
 
 
 def _power(spectrum):
