@@ -1,6 +1,8 @@
 """The parser of all commands, errors and exit codes."""
 
 import argparse
+import os
+import sys
 from collections.abc import Sequence
 
 import sesame
@@ -43,7 +45,7 @@ COMMANDS = (
     train,
     showcase,
 )
-FAILED, INTERRUPTED = 1, 130
+FAILED, INTERRUPTED, UNREAD = 1, 130, 141
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -59,7 +61,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     int
         Exit code: 0 done, 1 failed with one line per failure on the error stream, 2
         nothing to do with these arguments, 130 stopped by Ctrl-C. Arguments that the
-        parser does not take end the process with 2.
+        parser does not take end the process with 2. 141: the reader of the output has
+        left, as `head` does.
 
     Example
     -------
@@ -68,7 +71,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = _parser().parse_args(argv)
     try:
-        return arguments.run(arguments) or 0
+        code = arguments.run(arguments) or 0
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        # What is left in the buffer would be tried once more in the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return UNREAD
     except (ValueError, OSError, ImportError) as error:
         note(str(error) or type(error).__name__)
         return FAILED

@@ -101,6 +101,27 @@ def test_ctrl_c_ends_with_130(monkeypatch):
     assert main(["convert", "a", "b"]) == 130
 
 
+@pytest.mark.parametrize("lines", [1, 100_000])  # few come when all is done
+def test_a_reader_that_leaves_ends_it_with_141_and_no_word(lines):
+    code = (
+        "import sys\n"
+        "from sesame.inference.cli import convert, main\n"
+        f"convert.run = lambda arguments: print('line\\n' * {lines})\n"
+        "sys.stdin.read()\n"
+        "sys.exit(main(['convert', 'a', 'b']))\n"
+    )
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    pipe = subprocess.PIPE
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(
+        command, stdin=pipe, stdout=pipe, stderr=pipe, env=environment
+    ) as process:
+        process.stdout.close()
+        process.stdin.close()  # now it may write
+        assert process.stderr.read() == b""
+    assert process.returncode == 141
+
+
 def test_the_code_of_a_command_is_that_of_the_process(monkeypatch):
     monkeypatch.setattr(convert, "run", lambda arguments: 7)
     assert main(["convert", "a", "b"]) == 7
