@@ -2,6 +2,7 @@
 
 from .causal_stft import CausalSTFT
 from .compression import to_complex, to_magnitude_phase, to_spectrum
+from .continuation import Continuation, continue_spectrum
 from .enhance import enhance_waveform
 from .front_end import FrontEnd, FrontEnds
 from .level import match_levels, normalize, rms
@@ -14,10 +15,12 @@ __all__ = [
     "STFT",
     "CausalSTFT",
     "CompressedSTFT",
+    "Continuation",
     "FrontEnd",
     "FrontEnds",
     "RateBands",
     "at_least_float32",
+    "continue_spectrum",
     "enhance_waveform",
     "match_levels",
     "normalize",

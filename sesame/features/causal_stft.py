@@ -106,8 +106,28 @@ class CausalSTFT(nn.Module):
             raise ValueError(
                 f"expected waveform (B, L) with L >= 1, got {tuple(waveform.shape)}"
             )
+        return self.analyze(self.pad(waveform))
+
+    def pad(self, waveform: Tensor) -> Tensor:
+        """Puts silence before whole signals, and after, that frames be filled.
+
+        Arguments
+        ---------
+        waveform : Tensor
+            (B, L).
+
+        Returns
+        -------
+        Tensor
+            (B, delay + T * hop_length), as ``analyze`` takes it.
+
+        Example
+        -------
+        >>> CausalSTFT(8000).pad(torch.zeros(1, 100)).shape
+        torch.Size([1, 240])
+        """
         missing = -waveform.shape[1] % self.hop_length
-        return self.analyze(F.pad(waveform, (self.delay, missing)))
+        return F.pad(waveform, (self.delay, missing))
 
     def inverse(self, spectrum: Tensor, length: int) -> Tensor:
         """Synthesises whole signals, ``delay`` samples late.
@@ -169,6 +189,31 @@ class CausalSTFT(nn.Module):
             basis = torch.from_numpy(basis).to(frames)
             return (frames @ basis).unflatten(-1, (self.num_bins, 2))
         return torch.view_as_real(torch.fft.rfft(frames))
+
+    def heard(self, waveform: Tensor) -> Tensor:
+        """Tells frames that are whole from those that a lost packet has a part of.
+
+        A lost packet is zeros, at least the half of a frame.
+
+        Arguments
+        ---------
+        waveform : Tensor
+            (B, delay + T * hop_length), as for ``analyze``.
+
+        Returns
+        -------
+        Tensor
+            Booleans (B, T).
+
+        Example
+        -------
+        >>> waveform = torch.ones(1, 400)
+        >>> waveform[:, 160:240] = 0
+        >>> CausalSTFT(8000).heard(waveform)
+        tensor([[ True, False, False,  True]])
+        """
+        alive = (waveform.unflatten(1, (-1, self.hop_length)) != 0).any(dim=-1)
+        return alive[:, 1:] & alive[:, :-1]
 
     def synthesize(self, spectrum: Tensor, tail: Tensor) -> tuple[Tensor, Tensor]:
         """Adds frames to what overlaps from before.

@@ -6,6 +6,7 @@ from fractions import Fraction
 import torch
 from torch import Tensor, nn
 
+from sesame.features.continuation import continue_spectrum
 from sesame.features.front_end import FrontEnds
 from sesame.models.seflow_enrollment import Enrollment
 from sesame.models.seflow_macs import count_macs
@@ -86,11 +87,8 @@ class SEFlow(SEFlowStreams):
         num_steps: int = 1,
     ):
         super().__init__()
-        for name, size in (
-            ("depth", depth),
-            ("head_channels", head_channels),
-            ("num_tokens", num_tokens),
-        ):
+        sizes = {"depth": depth, "head_channels": head_channels}
+        for name, size in (sizes | {"num_tokens": num_tokens}).items():
             if size < 1:
                 raise ValueError(f"{name} ({size}) must be at least 1")
         if head_channels % 2:
@@ -178,7 +176,9 @@ class SEFlow(SEFlowStreams):
                     f"mixture {tuple(mixture.shape)}"
                 )
         stft, bands = self.front_ends(sample_rate, mixture.device)
-        spectrum = stft(mixture)
+        samples = stft.pad(mixture)
+        spectrum = stft.analyze(samples)
+        continued = continue_spectrum(spectrum, stft.heard(samples))
         reference = None if far_end is None else stft(far_end)
         # Blocks beyond the last exit are left out, of the enrollment, too.
         voice = enrollment, len(mixture), sample_rate, channels, max(exits)
@@ -189,7 +189,8 @@ class SEFlow(SEFlowStreams):
             for number, block in enumerate(self.blocks[: max(exits)], start=1):
                 x = block(x, tokens[number - 1])
                 if number in exits:
-                    yield self._decode(x, number, spectrum, bands)
+                    features = self.exits[str(number)](x)
+                    yield self.decoder(features, spectrum, continued, bands)
 
         if point is not None:
             spectra = predict(exits, *self._place(point, mixture, spectrum, stft))
@@ -219,9 +220,6 @@ class SEFlow(SEFlowStreams):
         if not exits <= set(range(1, depth + 1)) or not exits:
             raise ValueError(f"all_exits ({sorted(exits)}) must be in [1, {depth}]")
         return exits
-
-    def _decode(self, x, depth, spectrum, bands):
-        return self.decoder(self.exits[str(depth)](x), spectrum, bands)
 
     def enroll(
         self,

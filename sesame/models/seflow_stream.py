@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from sesame.features.continuation import Continuation
 from sesame.models.seflow_enrollment import Enrollment
 from sesame.models.seflow_flow import SEFlowSteps
 from sesame.nnet.slimmable import HopBlock
@@ -19,10 +20,11 @@ class SEFlowStreams(SEFlowSteps):
     """The methods of ``SEFlow`` that take signals block by block.
 
     A state has the tensors "seen", frames so far, "mixture" and "far_end", the last
-    samples, "tail", what the next output overlaps with, "enrolled", tokens of the
-    enrollment, and for each block "memory_0" ... and "past_0" ..., the inputs of its
-    attention and its filter along time. With flow matching in several steps each step
-    has such tensors of its own; those of step S are numbered from S * depth on.
+    samples, "last", "turn" and "gap", see ``Continuation``, "tail", what the next
+    output overlaps with, "enrolled", tokens of the enrollment, and for each block
+    "memory_0" ... and "past_0" ..., the inputs of its attention and its filter along
+    time. With flow matching in several steps each step has such tensors of its own;
+    those of step S are numbered from S * depth on.
 
     Example
     -------
@@ -30,8 +32,9 @@ class SEFlowStreams(SEFlowSteps):
     >>> network = SEFlow(width=8, depth=1, head_channels=4, context=5)
     >>> state = network.initial_state(batch_size=2, sample_rate=8000)
     >>> {name: tuple(tensor.shape) for name, tensor in state.tensors.items()}
-    {'seen': (2,), 'mixture': (2, 80), 'tail': (2, 80), 'enrolled': (2,),
-    'memory_0': (2, 20, 2, 2, 5, 4), 'past_0': (2, 20, 2, 16)}
+    {'seen': (2,), 'mixture': (2, 80), 'last': (2, 81, 2), 'turn': (2, 81, 2),
+    'gap': (2,), 'tail': (2, 80), 'enrolled': (2,), 'memory_0': (2, 20, 2, 2, 5, 4),
+    'past_0': (2, 20, 2, 16)}
     """
 
     @torch.no_grad()
@@ -82,6 +85,8 @@ class SEFlowStreams(SEFlowSteps):
         tensors = {"seen": counts, "mixture": zeros(batch_size, stft.delay)}
         if far_end:
             tensors["far_end"] = zeros(batch_size, stft.delay)
+        memory = Continuation.start(zeros(batch_size, stft.num_bins, 2))
+        tensors |= memory._asdict()
         tensors["tail"] = zeros(batch_size, stft.hop_length)
         filled = tokens[0].shape[-2] if num_slots else 0
         tensors["enrolled"] = torch.full_like(counts, filled)
@@ -156,10 +161,15 @@ class SEFlowStreams(SEFlowSteps):
         settings, tensors = state.settings, dict(state.tensors)
         stft, bands = self.front_ends(settings["sample_rate"], x.device)
         _check_block(x, state, far_end, stft.hop_length)
-        spectrum, tensors["mixture"] = _analyze(stft, tensors["mixture"], x)
+        samples, tensors["mixture"] = _extend(tensors["mixture"], x)
+        spectrum = stft.analyze(samples)
+        memory = Continuation(*(tensors[name] for name in Continuation._fields))
+        continued, memory = memory.step(spectrum, stft.heard(samples))
+        tensors |= memory._asdict()
         reference = None
         if far_end is not None:
-            reference, tensors["far_end"] = _analyze(stft, tensors["far_end"], far_end)
+            samples, tensors["far_end"] = _extend(tensors["far_end"], far_end)
+            reference = stft.analyze(samples)
         frames, depth = spectrum.shape[1], settings["depth"]
         if ring_biases is None:
             ring_biases = self._ring_biases(settings["channels"], depth)
@@ -191,7 +201,8 @@ class SEFlowStreams(SEFlowSteps):
                     features, tensors[memory], tensors[past] = self.blocks[number].step(
                         features, tensors[memory], tensors[past], slots, bias
                     )
-            return self._decode(features.view(shape), depth, spectrum, bands)
+            features = self.exits[str(depth)](features.view(shape))
+            return self.decoder(features, spectrum, continued, bands)
 
         enhanced = self._follow(spectrum, predict, settings.get("num_steps", 1))
         y, tensors["tail"] = stft.synthesize(enhanced, tensors["tail"])
@@ -295,9 +306,9 @@ class SEFlowStreams(SEFlowSteps):
         )
 
 
-def _analyze(stft, past, x):
+def _extend(past, x):
     samples = torch.cat((past, x.to(past.dtype)), dim=1)
-    return stft.analyze(samples), samples[:, -stft.delay :]
+    return samples, samples[:, -past.shape[1] :]
 
 
 def _check_block(x, state, far_end, hop_length):

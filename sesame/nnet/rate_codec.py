@@ -132,10 +132,10 @@ class RateBandEncoder(nn.Module):
 
 
 class RateBandDecoder(nn.Module):
-    """A complex mask and a residual for each bin: Y = m X + 2^-10 q |q|.
+    """Complex masks of the mixture and of its continuation: Y = m X + q P.
 
-    The residual also works where the mixture is silent, as in a lost packet. It starts
-    near 0, not at 0, where q |q| has no gradient, and the mask near 1.
+    The continuation P is there where the mixture is not, as in a lost packet. Its mask
+    starts near 0, that of the mixture near 1.
 
     Shape: features (B, T, G, C) -> (B, T, F, 2), C <= channels.
 
@@ -148,7 +148,8 @@ class RateBandDecoder(nn.Module):
     -------
     >>> decoder, bands = RateBandDecoder(8), RateBands(161)
     >>> spectrum = torch.randn(1, 3, 161, 2)
-    >>> decoder(torch.randn(1, 3, 27, 4), spectrum, bands).shape
+    >>> lost = torch.zeros_like(spectrum)
+    >>> decoder(torch.randn(1, 3, 27, 4), spectrum, lost, bands).shape
     torch.Size([1, 3, 161, 2])
     """
 
@@ -161,7 +162,9 @@ class RateBandDecoder(nn.Module):
                 output.weight.mul_(0.1)
                 output.bias[0::4] = 1
 
-    def forward(self, features: Tensor, mixture: Tensor, bands: RateBands) -> Tensor:
+    def forward(
+        self, features: Tensor, mixture: Tensor, continued: Tensor, bands: RateBands
+    ) -> Tensor:
         """Decodes frame by frame.
 
         Arguments
@@ -170,6 +173,8 @@ class RateBandDecoder(nn.Module):
             (B, T, G, C).
         mixture : Tensor
             Spectrum (B, T, F, 2).
+        continued : Tensor
+            Its continuation of the same shape, see ``continue_spectrum``.
         bands : RateBands
             Bands of these F bins.
 
@@ -187,8 +192,10 @@ class RateBandDecoder(nn.Module):
             )
         ]
         values = at_least_float32(bands.join(groups))
-        real, imaginary, residual = values.split((1, 1, 2), dim=-1)
-        turned = torch.stack((-mixture[..., 1], mixture[..., 0]), dim=-1)
-        masked = torch.addcmul(real * mixture, imaginary, turned)
-        size = torch.linalg.vector_norm(residual, dim=-1, keepdim=True)
-        return torch.addcmul(masked, residual, size, value=_UNIT)
+        masks = values.split(2, dim=-1)
+        return _masked(masks[0], mixture) + _masked(masks[1], continued)
+
+
+def _masked(mask, x):
+    turned = torch.stack((-x[..., 1], x[..., 0]), dim=-1)
+    return mask[..., :1] * x + mask[..., 1:] * turned

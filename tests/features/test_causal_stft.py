@@ -119,3 +119,15 @@ def test_other_shapes_are_refused(shape):
 def test_lengths_that_frames_do_not_cover_are_refused(length):
     with pytest.raises(ValueError, match=rf"length \({length}\) must be in"):
         CausalSTFT(8000).inverse(torch.zeros(1, 3, 81, 2), length)
+
+
+@every_rate
+def test_a_frame_is_heard_if_no_half_of_it_is_silent(rate):
+    stft = CausalSTFT(rate)
+    x = torch.randn(2, 9 * stft.hop_length)
+    hops = x.unflatten(1, (9, -1))
+    hops[0, 4:6] = 0
+    hops[0, 7, 1:] = 0  # one sample is enough
+    lost = ~stft.heard(stft.pad(x))
+    assert lost[0].nonzero().flatten().tolist() == [0, 4, 5, 6]  # after silence
+    assert lost[1].nonzero().flatten().tolist() == [0]

@@ -42,32 +42,28 @@ def test_features_are_those_of_each_band_on_its_own(channels, with_reference):
 
 @pytest.mark.parametrize("channels", [4, 8])
 def test_bins_are_those_of_each_band_on_its_own(channels):
-    decoder, mixture = RateBandDecoder(8).double(), spectrum()
+    decoder, spectra = RateBandDecoder(8).double(), (spectrum(), spectrum())
     features = torch.randn(2, 3, 27, channels, dtype=torch.float64)
-    actual = torch.view_as_complex(decoder(features, mixture, BANDS))
-    mixture = torch.view_as_complex(mixture)
+    actual = torch.view_as_complex(decoder(features, *spectra, BANDS))
+    mixture, continued = map(torch.view_as_complex, spectra)
     for band, (start, stop, group) in SOME_BANDS.items():
         hidden = F.silu(decoder.hidden[group](features[:, :, band], channels))
         output = decoder.outputs[group]
         values = hidden @ output.weight[:, :channels].t() + output.bias
         values = values.unflatten(-1, (-1, 4))[:, :, : stop - start].contiguous()
-        mask, residual = torch.view_as_complex(values.unflatten(-1, (2, 2))).unbind(-1)
-        residual = residual * residual.abs() / 1024
-        expected = mask * mixture[:, :, start:stop] + residual
+        masks = torch.view_as_complex(values.unflatten(-1, (2, 2))).unbind(-1)
+        expected = masks[0] * mixture[:, :, start:stop]
+        expected = expected + masks[1] * continued[:, :, start:stop]
         torch.testing.assert_close(actual[:, :, start:stop], expected)
 
 
-def test_the_mask_starts_near_one():
-    decoder, mixture = RateBandDecoder(64).double(), spectrum()
-    y = decoder(torch.randn(2, 3, 27, 64, dtype=torch.float64), mixture, BANDS)
-    assert (y - mixture).norm() < 0.2 * mixture.norm()
-    assert not torch.equal(y, mixture)
-
-
-def test_the_residual_works_where_the_mixture_is_silent():
-    decoder = RateBandDecoder(8).double()
-    features = torch.randn(1, 2, 27, 8, dtype=torch.float64)
-    assert decoder(features, torch.zeros_like(spectrum(1, 2)), BANDS).any()
+@pytest.mark.parametrize("lost", [False, True])
+def test_masks_start_near_one_and_near_zero(lost):
+    decoder, x = RateBandDecoder(64).double(), spectrum()
+    spectra = (torch.zeros_like(x), x) if lost else (x, torch.zeros_like(x))
+    y = decoder(torch.randn(2, 3, 27, 64, dtype=torch.float64), *spectra, BANDS)
+    assert (y - spectra[0]).norm() < 0.2 * x.norm()
+    assert not torch.equal(y, spectra[0])
 
 
 def test_half_of_the_features_have_a_mean_over_phases():
@@ -95,7 +91,7 @@ def test_silence_has_finite_features_and_gradients():
         torch.nn.init.zeros_(output.weight)
     mixture = torch.zeros(1, 2, 161, 2, requires_grad=True)
     reference = torch.zeros(1, 2, 161, 2, requires_grad=True)
-    y = decoder(encoder(mixture, reference, BANDS, 8), mixture, BANDS)
+    y = decoder(encoder(mixture, reference, BANDS, 8), mixture, mixture, BANDS)
     y.sum().backward()
     parameters = [*encoder.parameters(), *decoder.parameters(), mixture, reference]
     gradients = [p.grad for p in parameters if p.grad is not None]
@@ -156,7 +152,7 @@ def test_prefixes_on_their_own_give_the_same_to_the_last_bit():
     assert torch.equal(features, encoder(mixture, None, BANDS, 16))
     decoder, small = RateBandDecoder(64), RateBandDecoder(16)
     small.load_state_dict(prefix_state_dict(decoder, small))
-    actual, expected = (d(features, mixture, BANDS) for d in (small, decoder))
+    actual, expected = (d(features, mixture, mixture, BANDS) for d in (small, decoder))
     assert torch.equal(actual, expected)
 
 
