@@ -202,7 +202,8 @@ def test_speed_of_streams_reports_time_and_memory(benchmarks, tmp_path):
         assert 0 < float(row[2]) <= float(row[3]) <= float(row[4]) <= float(row[5])
     # Keys and values, past of the filters, samples, counts: the same in both.
     keys, filters = 4 * 2 * 10 * 2 * 27, 4 * 2 * 4 * 27
-    expected = f"{keys + filters + 2 * 160 + 2 * 2:,}"
+    frames = 3 * 161 * 2
+    expected = f"{keys + filters + frames + 2 * 160 + 3 * 2:,}"
     assert [row[2] for row in benchmarks.table_rows(memory)[-4:-2]] == [expected] * 2
 
 

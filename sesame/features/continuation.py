@@ -62,8 +62,8 @@ class Continuation(NamedTuple):
     ---------
     last : Tensor
         The last frame, or how it was continued, (B, F, 2).
-    turn : Tensor
-        What its phases turn by from frame to frame, of length 1, or 0, (B, F, 2).
+    pair : Tensor
+        The last two frames in succession that were heard, (B, 2, F, 2).
     gap : Tensor
         Frames since one was heard, (B).
 
@@ -77,7 +77,7 @@ class Continuation(NamedTuple):
     """
 
     last: Tensor
-    turn: Tensor
+    pair: Tensor
     gap: Tensor
 
     @classmethod
@@ -95,9 +95,11 @@ class Continuation(NamedTuple):
             The memory.
         """
         gap = torch.zeros(len(frame), dtype=torch.int64, device=frame.device)
-        return cls(frame, frame.clone(), gap)
+        return cls(frame, torch.stack((frame, frame), dim=1), gap)
 
-    def step(self, spectrum: Tensor, heard: Tensor) -> tuple[Tensor, "Continuation"]:
+    def step(
+        self, spectrum: Tensor, heard: Tensor
+    ) -> tuple[Tensor | None, "Continuation"]:
         """Takes the next frames: together, what ``continue_spectrum`` gives.
 
         Arguments
@@ -109,18 +111,25 @@ class Continuation(NamedTuple):
 
         Returns
         -------
-        tuple[Tensor, Continuation]
-            The continuation (B, T, F, 2), and what to remember.
+        tuple[Tensor | None, Continuation]
+            The continuation (B, T, F, 2), ``None`` if all was heard up to here, and
+            what to remember.
         """
+        # By far the most steps: a small network takes hardly longer than this branch.
+        if not torch.jit.is_tracing() and heard.all() and not self.gap.any():
+            frames = torch.cat((self.last[:, None], spectrum), dim=1)
+            return None, Continuation(frames[:, -1], frames[:, -2:], self.gap)
         memory, continued = self, []
         for frame, whole in zip(spectrum.unbind(1), heard.unbind(1), strict=True):
-            guess = _product(memory.last, memory.turn)
+            before, after = memory.pair.unbind(1)
+            guess = _product(memory.last, _turn(after, before))
             gap = torch.where(whole, 0, memory.gap + 1)
-            pair = whole & (memory.gap == 0)
-            turn = torch.where(_wide(pair), _turn(frame, memory.last), memory.turn)
+            follows = _wide(whole & (memory.gap == 0))[..., None]
+            pair = torch.stack((memory.last, frame), dim=1)
+            pair = torch.where(follows, pair, memory.pair)
             continued.append(guess.masked_fill(_wide(whole | (gap > _LONGEST)), 0))
             last = torch.where(_wide(whole), frame, guess)
-            memory = Continuation(last, turn, gap)
+            memory = Continuation(last, pair, gap)
         return torch.stack(continued, dim=1), memory
 
 
@@ -138,12 +147,13 @@ def _product(a, b):
 
 def _turn(frame, before):
     # Of what is next to nothing the phase has no gradient that is a number.
-    conjugate = before.detach() * before.new_tensor([1.0, -1.0])
-    product = _product(frame.detach(), conjugate)
+    frame, before = frame.detach(), before.detach()
     if torch.jit.is_tracing():
+        product = _product(frame, before * before.new_tensor([1.0, -1.0]))
         length = torch.linalg.vector_norm(product, dim=-1, keepdim=True)
         return product / length.clamp_min(torch.finfo(length.dtype).tiny)
-    return torch.view_as_real(torch.view_as_complex(product).sgn())
+    product = torch.view_as_complex(frame) * torch.view_as_complex(before).conj()
+    return torch.view_as_real(product.sgn())
 
 
 def _last_true(flags):

@@ -20,7 +20,7 @@ class SEFlowStreams(SEFlowSteps):
     """The methods of ``SEFlow`` that take signals block by block.
 
     A state has the tensors "seen", frames so far, "mixture" and "far_end", the last
-    samples, "last", "turn" and "gap", see ``Continuation``, "tail", what the next
+    samples, "last", "pair" and "gap", see ``Continuation``, "tail", what the next
     output overlaps with, "enrolled", tokens of the enrollment, and for each block
     "memory_0" ... and "past_0" ..., the inputs of its attention and its filter along
     time. With flow matching in several steps each step has such tensors of its own;
@@ -32,7 +32,7 @@ class SEFlowStreams(SEFlowSteps):
     >>> network = SEFlow(width=8, depth=1, head_channels=4, context=5)
     >>> state = network.initial_state(batch_size=2, sample_rate=8000)
     >>> {name: tuple(tensor.shape) for name, tensor in state.tensors.items()}
-    {'seen': (2,), 'mixture': (2, 80), 'last': (2, 81, 2), 'turn': (2, 81, 2),
+    {'seen': (2,), 'mixture': (2, 80), 'last': (2, 81, 2), 'pair': (2, 2, 81, 2),
     'gap': (2,), 'tail': (2, 80), 'enrolled': (2,), 'memory_0': (2, 20, 2, 2, 5, 4),
     'past_0': (2, 20, 2, 16)}
     """

@@ -163,7 +163,11 @@ class RateBandDecoder(nn.Module):
                 output.bias[0::4] = 1
 
     def forward(
-        self, features: Tensor, mixture: Tensor, continued: Tensor, bands: RateBands
+        self,
+        features: Tensor,
+        mixture: Tensor,
+        continued: Tensor | None,
+        bands: RateBands,
     ) -> Tensor:
         """Decodes frame by frame.
 
@@ -173,8 +177,9 @@ class RateBandDecoder(nn.Module):
             (B, T, G, C).
         mixture : Tensor
             Spectrum (B, T, F, 2).
-        continued : Tensor
-            Its continuation of the same shape, see ``continue_spectrum``.
+        continued : Tensor | None
+            Its continuation of the same shape, see ``continue_spectrum``; ``None``:
+            zeros.
         bands : RateBands
             Bands of these F bins.
 
@@ -193,9 +198,10 @@ class RateBandDecoder(nn.Module):
         ]
         values = at_least_float32(bands.join(groups))
         masks = values.split(2, dim=-1)
-        return _masked(masks[0], mixture) + _masked(masks[1], continued)
+        masked = _masked(masks[0], mixture)
+        return masked if continued is None else masked + _masked(masks[1], continued)
 
 
 def _masked(mask, x):
     turned = torch.stack((-x[..., 1], x[..., 0]), dim=-1)
-    return mask[..., :1] * x + mask[..., 1:] * turned
+    return torch.addcmul(mask[..., :1] * x, mask[..., 1:], turned)

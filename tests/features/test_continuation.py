@@ -29,7 +29,7 @@ def taken_in_parts(spectrum, heard, sizes):
         spectrum.split(sizes, 1), heard.split(sizes, 1), strict=True
     ):
         part, memory = memory.step(frames, whole)
-        parts.append(part)
+        parts.append(torch.zeros_like(frames) if part is None else part)
     return torch.cat(parts, dim=1)
 
 

@@ -242,7 +242,7 @@ def test_a_stream_uses_no_memory_but_its_state(full):
     state = full.initial_state(1, 16000, 0.125, 4)
     keys = 4 * 2 * 100 * 32 * 27
     filters = 4 * 2 * 64 * 27
-    continuation = 2 * 161 * 2
+    continuation = 3 * 161 * 2
     assert state.num_bytes == 4 * (keys + filters + continuation + 2 * 160) + 3 * 8
 
 
