@@ -69,7 +69,7 @@ class Continuation(NamedTuple):
 
     Example
     -------
-    >>> memory = Continuation.start(torch.zeros(1, 81, 2))
+    >>> memory = Continuation.initial(torch.zeros(1, 81, 2))
     >>> heard = torch.tensor([[True, True, False]])
     >>> continued, memory = memory.step(torch.randn(1, 3, 81, 2), heard)
     >>> memory.gap
@@ -81,7 +81,7 @@ class Continuation(NamedTuple):
     gap: Tensor
 
     @classmethod
-    def start(cls, frame: Tensor) -> "Continuation":
+    def initial(cls, frame: Tensor) -> "Continuation":
         """Returns what streams remember before their first frame.
 
         Arguments

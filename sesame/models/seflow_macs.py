@@ -6,7 +6,7 @@ from sesame.features.rate_bands import BAND_GROUPS, RateBands
 __all__ = ["count_macs"]
 
 _FRAMES_PER_SECOND = 100
-# Real values per bin: those of two spectra in, of a mask and a residual out.
+# Real values per bin: those of two spectra in, of two masks out.
 _VALUES = 4
 # Those of a third spectrum in, with flow matching.
 _FLOW_VALUES = 2

@@ -85,8 +85,8 @@ class SEFlowStreams(SEFlowSteps):
         tensors = {"seen": counts, "mixture": zeros(batch_size, stft.delay)}
         if far_end:
             tensors["far_end"] = zeros(batch_size, stft.delay)
-        memory = Continuation.start(zeros(batch_size, stft.num_bins, 2))
-        tensors |= memory._asdict()
+        silence = zeros(batch_size, stft.num_bins, 2)
+        tensors |= Continuation.initial(silence)._asdict()
         tensors["tail"] = zeros(batch_size, stft.hop_length)
         filled = tokens[0].shape[-2] if num_slots else 0
         tensors["enrolled"] = torch.full_like(counts, filled)
@@ -163,9 +163,9 @@ class SEFlowStreams(SEFlowSteps):
         _check_block(x, state, far_end, stft.hop_length)
         samples, tensors["mixture"] = _extend(tensors["mixture"], x)
         spectrum = stft.analyze(samples)
-        memory = Continuation(*(tensors[name] for name in Continuation._fields))
-        continued, memory = memory.step(spectrum, stft.heard(samples))
-        tensors |= memory._asdict()
+        continuation = Continuation(*(tensors[name] for name in Continuation._fields))
+        continued, continuation = continuation.step(spectrum, stft.heard(samples))
+        tensors |= continuation._asdict()
         reference = None
         if far_end is not None:
             samples, tensors["far_end"] = _extend(tensors["far_end"], far_end)

@@ -11,7 +11,7 @@ from sesame.nnet.slimmable import FlexLinear
 __all__ = ["RateBandDecoder", "RateBandEncoder"]
 
 # The amplitude of a bin that counts as 1, about that of speech at a usual level, where
-# full scale is 1: what a network sees and what it answers are then about as large.
+# full scale is 1: what a network sees is then about 1, as its masks are.
 _UNIT = 2.0**-10
 # Smallest magnitude that compression tells from zero, in these units.
 _FLOOR = 1e-5

@@ -23,7 +23,7 @@ def silenced(spectrum, heard):
 
 
 def taken_in_parts(spectrum, heard, sizes):
-    memory = Continuation.start(torch.zeros_like(spectrum[:, 0]))
+    memory = Continuation.initial(torch.zeros_like(spectrum[:, 0]))
     parts = []
     for frames, whole in zip(
         spectrum.split(sizes, 1), heard.split(sizes, 1), strict=True
@@ -102,7 +102,7 @@ def test_a_trace_gives_the_same():
         y, memory = Continuation(*memory).step(frame, whole)
         return y, *memory
 
-    memory = Continuation.start(torch.zeros(2, 4, 2))
+    memory = Continuation.initial(torch.zeros(2, 4, 2))
     traced = torch.jit.trace(step, (x[:, :1], heard[:, :1], *memory), check_trace=False)
     parts = []
     for frame, whole in zip(x.split(1, 1), heard.split(1, 1), strict=True):
