@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from speechbrain.dataio.batch import PaddedBatch
 
+from sesame.data.both_voices import with_other_voice
 from sesame.data.crops import tile
 
 _SIGNALS = ("degraded_sig", "target_sig", "far_end_sig")
@@ -20,7 +21,7 @@ def degraded_batch(examples: list[dict[str, Any]]) -> PaddedBatch:
     Arguments
     ---------
     examples : list[dict[str, Any]]
-        Items of ``degraded_dataset``.
+        Items of ``degraded_dataset``; they go through ``with_other_voice``.
 
     Returns
     -------
@@ -39,6 +40,7 @@ def degraded_batch(examples: list[dict[str, Any]]) -> PaddedBatch:
     >>> batch.enrollment_sig, batch.has_enrollment
     (tensor([[0., 0., 0.], [0., 1., 2.]]), tensor([False,  True]))
     """
+    examples = with_other_voice(examples)
     longest = max(len(example["enrollment_sig"]) for example in examples)
     examples = [
         {

@@ -1,7 +1,6 @@
 """Speech degraded while training, for all tasks of one network that has no task id."""
 
-import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from speechbrain.dataio.dataset import DynamicItemDataset
 from speechbrain.utils.data_pipeline import DynamicItem
 
 from sesame.data.audio import audio_info
+from sesame.data.both_voices import OTHER_VOICE_KEYS
 from sesame.data.crops import Counter, current_epoch, keyed_rng
 from sesame.data.degradations.colour import random_colour
 from sesame.data.degradations.level import set_level
@@ -20,6 +20,7 @@ from sesame.data.degradations.scene import SceneSettings, Signals, mix_scene
 from sesame.data.degradations.tasks import TASKS, TRAINING_TASKS, Task
 from sesame.data.enrollment import Voices
 from sesame.data.mixing import draw_snr
+from sesame.data.task_weights import shares, wanted_tasks
 from sesame.data.utterances import find_utterances, utterance_items
 
 DEGRADED_KEYS = (
@@ -61,6 +62,8 @@ class DegradeSpeech:
         Object whose ``current`` is the epoch; ``None`` gives the same for ever.
     task_stages : Sequence[tuple[int, Mapping[str, float]]]
         Last epoch, and weights of names of ``tasks`` until then; one after the other.
+    both_voices : bool
+        Whether the first other talker of an extraction is enrolled, too.
 
     Example
     -------
@@ -89,6 +92,7 @@ class DegradeSpeech:
         seed: int,
         epoch_counter: Counter | None = None,
         task_stages: Sequence[tuple[int, Mapping[str, float]]] = (),
+        both_voices: bool = False,
     ):
         self.voices = voices
         self.sample_rate = sample_rate
@@ -96,15 +100,16 @@ class DegradeSpeech:
         self.rooms = rooms
         self.names = list(tasks)
         self.tasks = [task for task, _ in tasks.values()]
-        self.weights = _shares(weight for _, weight in tasks.values())
+        self.weights = shares(weight for _, weight in tasks.values())
         self.stages = [
-            (last_epoch, _shares(weights.get(name, 0) for name in tasks))
+            (last_epoch, shares(weights.get(name, 0) for name in tasks))
             for last_epoch, weights in task_stages
         ]
         self.segment_length = segment_length
         self.settings = settings
         self.seed = seed
         self.epoch_counter = epoch_counter
+        self.both_voices = both_voices
 
     def __call__(self, item_id: str, index: int) -> tuple[Any, ...]:
         """Make one item.
@@ -119,22 +124,29 @@ class DegradeSpeech:
         Returns
         -------
         tuple[Any, ...]
-            What stands in ``DEGRADED_KEYS`` after ``id``, then what was done.
+            What stands in ``DEGRADED_KEYS`` after ``id``, then what stands in
+            ``OTHER_VOICE_KEYS``, then what was done.
         """
         epoch = current_epoch(self.epoch_counter)
         rng = keyed_rng(self.seed, epoch, item_id)
-        weights = (shares for last, shares in self.stages if 0 < epoch <= last)
+        weights = (stage for last, stage in self.stages if 0 < epoch <= last)
         chosen = int(rng.choice(len(self.tasks), p=next(weights, self.weights)))
         task, rate = self.tasks[chosen], self.sample_rate
         several = len(self.voices) > 1
         voices = self.voices[rng.integers(len(self.voices)) if several else 0]
-        speech, enrollment = self._speech(voices, task, index, rng)
+        speech, enrollment = self._speech(voices, task, index, self.segment_length, rng)
         length = len(speech)
         num_others = 0
         if task.extraction:
             num_others = 1 + int(rng.random() < self.settings.third_talker)
         drawn = voices.draw_others(index, num_others + task.echo, rng)
-        others = [
+        others, other_enrollment = [], np.zeros(0, dtype=np.float32)
+        if self.both_voices and task.extraction:
+            other, other_enrollment = self._speech(
+                voices, task, drawn.pop(0), length, rng
+            )
+            others.append(other)
+        others += [
             other
             for i in drawn
             for other in self._coloured([voices.segment(i, length, rng)], rng)
@@ -160,6 +172,8 @@ class DegradeSpeech:
             self.names[chosen],
             task.echo,
             task.extraction,
+            torch.from_numpy(scene.other_target),
+            torch.from_numpy(other_enrollment),
             {**scene.done, "parts": scene.parts},
         )
 
@@ -172,9 +186,13 @@ class DegradeSpeech:
         return signals
 
     def _speech(
-        self, voices: Voices, task: Task, index: int, rng: np.random.Generator
+        self,
+        voices: Voices,
+        task: Task,
+        index: int,
+        length: int | None,
+        rng: np.random.Generator,
     ) -> tuple[np.ndarray, np.ndarray]:
-        length = self.segment_length
         if not task.extraction:
             whole = voices.utterances[index].num_samples
             speech = voices.segment(index, length or whole, rng)
@@ -216,6 +234,7 @@ def degraded_dataset(
     speakers: Collection[str] | None = None,
     exclude_speakers: Collection[str] = (),
     speeds: Sequence[float] = (1.0,),
+    both_voices: bool = False,
     definitions: Mapping[str, Task] = TASKS,
 ) -> DynamicItemDataset:
     """Data set of speech that is degraded when it is read, for one or several tasks.
@@ -273,6 +292,9 @@ def degraded_dataset(
     speeds : Sequence[float]
         Speeds, one of which all speech of an item is played at: higher voices where it
         is above 1. So few speakers sound like more.
+    both_voices : bool
+        Whether items have ``OTHER_VOICE_KEYS``, too, of which ``degraded_batch`` makes
+        a second item of each extraction; see ``with_other_voice``.
     definitions : Mapping[str, Task]
         What the tasks are made of, for others than the usual.
 
@@ -308,9 +330,10 @@ def degraded_dataset(
     ):
         if value is not None and value < 1:
             raise ValueError(f"{name} ({value}) must be at least 1")
-    weights = _wanted("tasks", tasks, definitions)
+    weights = wanted_tasks("tasks", tasks, definitions)
     task_stages = [
-        (epoch, _wanted("task_stages", stage, weights)) for epoch, stage in task_stages
+        (epoch, wanted_tasks("task_stages", stage, weights))
+        for epoch, stage in task_stages
     ]
     chosen = {name: (definitions[name], weight) for name, weight in weights.items()}
     settings = SceneSettings() if settings is None else settings
@@ -354,30 +377,12 @@ def degraded_dataset(
             seed,
             epoch_counter,
             task_stages,
+            both_voices,
         ),
-        provides=[*DEGRADED_KEYS[1:], "done"],
+        provides=[*DEGRADED_KEYS[1:], *OTHER_VOICE_KEYS, "done"],
     )
-    return DynamicItemDataset(items, [degrade], list(DEGRADED_KEYS))
-
-
-def _wanted(
-    argument: str, tasks: Mapping[str, float], known: Collection[str]
-) -> dict[str, float]:
-    unknown = [name for name in tasks if name not in known]
-    if unknown:
-        raise ValueError(
-            f"{argument} ({', '.join(unknown)}) must be among {', '.join(known)}"
-        )
-    if not 0 < sum(tasks.values()) < math.inf or min(tasks.values()) < 0:
-        raise ValueError(
-            f"weights of {argument} ({dict(tasks)}) must be 0 or more, and not all 0"
-        )
-    return {name: float(weight) for name, weight in tasks.items() if weight > 0}
-
-
-def _shares(weights: Iterable[float]) -> np.ndarray:
-    shares = np.array([*weights], dtype=np.float64)
-    return shares / shares.sum()
+    keys = [*DEGRADED_KEYS, *(OTHER_VOICE_KEYS if both_voices else ())]
+    return DynamicItemDataset(items, [degrade], keys)
 
 
 def _check_speakers(

@@ -154,6 +154,8 @@ class Scene(NamedTuple):
         Input.
     target : np.ndarray
         Speech of the talker up to 50 ms after the direct path; zeros if silent.
+    other_target : np.ndarray
+        The same of the first other talker; zeros without.
     far_end : np.ndarray
         What the loudspeaker plays; zeros without.
     parts : Mapping[str, np.ndarray]
@@ -164,12 +166,13 @@ class Scene(NamedTuple):
 
     Example
     -------
-    >>> Scene(*[np.zeros(4)] * 3, {}, {"snr_db": 5.0}).done["snr_db"]
+    >>> Scene(*[np.zeros(4)] * 4, {}, {"snr_db": 5.0}).done["snr_db"]
     5.0
     """
 
     degraded: np.ndarray
     target: np.ndarray
+    other_target: np.ndarray
     far_end: np.ndarray
     parts: Mapping[str, np.ndarray]
     done: Mapping[str, Any]
@@ -242,19 +245,22 @@ def mix_scene(
             return waveform, waveform
         return reverberate(waveform, room.talkers[where], sample_rate)
 
-    def scaled(other: np.ndarray, ratio_db: float) -> np.ndarray:
-        gain = ratio_gain(talker, other, ratio_db, sample_rate)
-        return other * other.dtype.type(gain)
+    def gain(other: np.ndarray, ratio_db: float) -> np.floating:
+        return other.dtype.type(ratio_gain(talker, other, ratio_db, sample_rate))
 
     talker, target = place(signals.speech, 0)
     silence = np.zeros_like(talker)
     parts = {"talker": talker if talks else silence}
+    far_end = other_target = silence
     if task.extraction:
         done["sir_db"] = [draw_snr(settings.sir_db, rng) for _ in signals.others]
-        placed = [place(other, 1 + i)[0] for i, other in enumerate(signals.others)]
+        placed = [place(other, 1 + i) for i, other in enumerate(signals.others)]
         ratios = zip(placed, done["sir_db"], strict=True)
-        parts["others"] = sum(scaled(other, ratio) for other, ratio in ratios)
-    far_end = silence
+        parts["others"] = sum(
+            other * gain(other, ratio) for (other, _), ratio in ratios
+        )
+        other, early = placed[0]
+        other_target = early * gain(other, done["sir_db"][0])
     if task.echo:
         done["ser_db"] = draw_snr(settings.ser_db, rng)
         path = EchoPath(
@@ -267,21 +273,22 @@ def mix_scene(
         echo, done["echo"] = path(signals.far_end, sample_rate, rng)
         level = draw_snr(settings.level_dbfs, rng)
         if scenario != "near_end":
-            parts["echo"] = scaled(echo, done["ser_db"])
+            parts["echo"] = echo * gain(echo, done["ser_db"])
             played = signals.far_end
             (far_end,), _ = set_level([played], played, level, sample_rate)
     if task.noise:
         done["snr_db"] = draw_snr(settings.snr_db, rng)
-        parts["noise"] = scaled(signals.noise, done["snr_db"])
+        parts["noise"] = signals.noise * gain(signals.noise, done["snr_db"])
     target = target if talks else silence
     together = [sum(parts.values()), target, *parts.values()]
-    (mixture, target, *levelled), _ = set_level(
+    (mixture, target, *levelled), level_gain = set_level(
         together, signals.speech, done["level_dbfs"], sample_rate
     )
     distort = DrawnChain(task.distortions, task.distortion_weights)
     degraded, done["distortions"] = distort(mixture, sample_rate, rng)
     parts = dict(zip(parts, levelled, strict=True))
-    return Scene(degraded, target, far_end, parts, done)
+    other_target = other_target * other_target.dtype.type(level_gain)
+    return Scene(degraded, target, other_target, far_end, parts, done)
 
 
 def _check(task: Task, signals: Signals, room: Room | None) -> None:

@@ -119,6 +119,16 @@ def test_target_is_the_early_part_of_the_talker_in_the_input(signals, rooms):
     np.testing.assert_allclose(scene.target, gain * early, atol=1e-6)
 
 
+def test_the_other_target_is_the_early_part_of_the_first_other(signals, rooms):
+    task = Task(room=1.0, extraction=True)
+    scene = scene_of(task, signals, rooms[3])
+    whole, early = reverberate(signals.others[0], rooms[3].talkers[1], RATE)
+    level = level_db(scene.parts["talker"]) - scene.done["sir_db"][0]
+    gain = 10 ** (level / 20) / active_rms(whole, RATE)
+    np.testing.assert_allclose(scene.other_target, gain * early, atol=1e-6)
+    assert not scene_of("denoise", signals, rooms[3]).other_target.any()
+
+
 def test_others_speak_from_other_places(signals, rooms):
     task = Task(room=1.0, extraction=True)
     settings = SceneSettings(level_dbfs=[-40.0], absent=0.0)
