@@ -38,15 +38,12 @@ def with_other_voice(examples: Sequence[Mapping[str, Any]]) -> list[dict[str, An
     (3, 4)
     """
     paired: list[dict[str, Any]] = []
-    waiting = None
-    for example in examples:
-        if waiting is not None:
-            paired.append(waiting)
-            waiting = None
-            continue
+    remaining = iter(examples)
+    for example in remaining:
         own = {k: v for k, v in example.items() if k not in OTHER_VOICE_KEYS}
         paired.append(own)
-        if example["has_enrollment"] and OTHER_VOICE_KEYS[0] in example:
+        has_other = example["has_enrollment"] and OTHER_VOICE_KEYS[0] in example
+        if has_other and next(remaining, None) is not None:
             target, enrollment = (example[key] for key in OTHER_VOICE_KEYS)
-            waiting = {**own, "target_sig": target, "enrollment_sig": enrollment}
+            paired.append({**own, "target_sig": target, "enrollment_sig": enrollment})
     return paired
